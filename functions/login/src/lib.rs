@@ -1,0 +1,106 @@
+//! `POST /auth/login`: opens a session.
+//!
+//! ```text
+//! → {"username":"alice","password":"correct horse"}
+//! ← 200 {"access_token":"…","refresh_token":"…","token_type":"Bearer","expires_in":900}
+//!   401 wrong name or password · 429 too many failures, with Retry-After
+//! ```
+
+use lambda_http::{Body, Request, Response, http::StatusCode};
+use secrecy::SecretString;
+use shared::{
+    Error, Result,
+    account::{Password, Username},
+    clock::Clock,
+    http::{JsonObject, json_response, source_ip},
+    lambda::HttpFunction,
+    password::{Hasher, Verdict},
+    session::TokenPair,
+    settings::{SettingError, Settings},
+    store::{NewSession, Store},
+    token::{Kind, SessionId, TokenId, Tokens},
+};
+
+/// The function and what it needs.
+pub struct Login {
+    store: Store,
+    hasher: Hasher,
+    tokens: Tokens,
+    clock: Clock,
+}
+
+impl HttpFunction for Login {
+    fn new(settings: &Settings) -> Result<Self, SettingError> {
+        Ok(Self {
+            store: settings.store(),
+            hasher: settings.hasher()?,
+            tokens: settings.tokens()?,
+            clock: settings.clock(),
+        })
+    }
+
+    async fn handle(&self, request: Request) -> Result<Response<Body>> {
+        let mut body = JsonObject::read(&request)?;
+        // Whatever breaks the rules for names and passwords cannot be right; it is wrong like any other.
+        let username = body.field("username", |text| Ok::<_, String>(Username::parse(text).ok()));
+        let password = body.field("password", |text| Ok::<_, String>(SecretString::from(text)));
+        let (Some(username), Some(password)) = (username, password) else {
+            return Err(body.refusal());
+        };
+        let Some(username) = username else {
+            self.hasher.verify(&password, None).await?;
+            return Err(Error::WrongCredentials);
+        };
+        self.authenticate(&username, &password, &source_ip(&request)).await?;
+        let tokens = self.open_session(&username).await?;
+        Ok(json_response(StatusCode::OK, &tokens))
+    }
+}
+
+impl Login {
+    /// Lets a right password pass. Unknown names cost the same work and the same failures as wrong passwords.
+    async fn authenticate(
+        &self,
+        username: &Username,
+        password: &SecretString,
+        source: &str,
+    ) -> Result<()> {
+        let now = self.clock.now();
+        let attempts = self.store.count_login_attempt(username, source, now).await?;
+        if let Some(retry_after_secs) = attempts.retry_after_secs(now) {
+            return Err(Error::TooManyLogins { retry_after_secs });
+        }
+        let hash = self.store.password_hash(username).await?;
+        match (self.hasher.verify(password, hash.as_ref()).await?, hash) {
+            (Verdict::Right, _) => {}
+            (Verdict::RightButOldCost, Some(old)) => {
+                self.renew_hash(username, password, &old).await?;
+            }
+            _ => return Err(Error::WrongCredentials),
+        }
+        self.store.forget_login_failures(username, source, now).await
+    }
+
+    async fn renew_hash(
+        &self,
+        username: &Username,
+        password: &SecretString,
+        old: &SecretString,
+    ) -> Result<()> {
+        // A password that was set before the rules were made keeps its hash.
+        let Ok(password) = Password::parse(secrecy::ExposeSecret::expose_secret(password)) else {
+            return Ok(());
+        };
+        let new = self.hasher.hash(&password).await?;
+        self.store.replace_password_hash(username, old, &new).await
+    }
+
+    async fn open_session(&self, username: &Username) -> Result<TokenPair> {
+        let now = self.clock.now();
+        let (id, token_id) = (SessionId::random(), TokenId::random());
+        let expires_at = now.plus(self.tokens.ttl(Kind::Refresh));
+        let session = NewSession { id: &id, username, token_id: &token_id, now, expires_at };
+        self.store.insert_session(&session).await?;
+        Ok(TokenPair::sign(&self.tokens, username, &id, &token_id, now, now))
+    }
+}

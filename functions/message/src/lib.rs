@@ -1,0 +1,108 @@
+//! `$default`: stores what a client says, then shows it to everyone.
+//!
+//! The route is one-way: what the function answers goes nowhere. Whatever the sender has to know is posted to its
+//! connection as a frame.
+
+use shared::{
+    Error, Result,
+    broadcast::broadcast,
+    chat::{ClientId, Draft},
+    clock::Clock,
+    frame::{Action, Protocol, Refusal},
+    lambda::WebSocketFunction,
+    management::Management,
+    settings::{SettingError, Settings},
+    store::{Appended, Drafts, Store},
+    websocket::{Answer, Event, connection_id},
+};
+
+/// The function and what it needs.
+pub struct Message {
+    store: Store,
+    management: Management,
+    clock: Clock,
+}
+
+/// A frame as each protocol reads it. Which one its sender speaks is only known once the store has been asked.
+struct Readings {
+    plain: Result<Action, Refusal>,
+    chat_v1: Result<Action, Refusal>,
+}
+
+impl WebSocketFunction for Message {
+    fn new(settings: &Settings) -> Result<Self, SettingError> {
+        Ok(Self {
+            store: settings.store(),
+            management: settings.management()?,
+            clock: settings.clock(),
+        })
+    }
+
+    async fn handle(&self, event: Event) -> Result<Answer> {
+        let sender = connection_id(&event)?;
+        let connections = self.management.client_for(&event)?;
+        let frame = event.body.as_deref().unwrap_or_default();
+        let readings =
+            Readings { plain: Protocol::Plain.read(frame), chat_v1: Protocol::ChatV1.read(frame) };
+
+        let drafts = Drafts { plain: draft(&readings.plain), chat_v1: draft(&readings.chat_v1) };
+        match self.store.append_message(sender, drafts, self.clock.now()).await {
+            Ok(Some(Appended { message: Some(message), protocol })) => {
+                let concurrency = self.management.concurrency();
+                let shown =
+                    broadcast(&message, &connections, &self.store, &self.clock, concurrency).await;
+                if let Err(error) = shown {
+                    // It is stored, so the send has succeeded: its sender at least must know.
+                    error.log();
+                    connections.post(sender, &protocol.message(&message)).await;
+                }
+            }
+            Ok(Some(Appended { message: None, protocol })) => {
+                connections.post(sender, &readings.answer(protocol)).await;
+            }
+            // The connection has no row any more, or its session has ended: nothing can come of it.
+            Ok(None) => connections.close(sender).await,
+            Err(error) => {
+                error.log();
+                connections.post(sender, &readings.failure(&error)).await;
+            }
+        }
+        Ok(Answer::ok())
+    }
+}
+
+fn draft(reading: &Result<Action, Refusal>) -> Option<&Draft> {
+    match reading {
+        Ok(Action::Send(draft)) => Some(draft),
+        _ => None,
+    }
+}
+
+impl Readings {
+    /// The frame that answers a sender of `protocol` who sent nothing to store.
+    fn answer(&self, protocol: Protocol) -> String {
+        let reading = match protocol {
+            Protocol::Plain => &self.plain,
+            Protocol::ChatV1 => &self.chat_v1,
+        };
+        match reading {
+            Ok(_) => protocol.pong(),
+            Err(refusal) => protocol.refusal(refusal),
+        }
+    }
+
+    /// The frame that tells a sender of unknown protocol that the store failed. A frame that reads as `chat.v1` came
+    /// from a client that speaks it.
+    fn failure(&self, error: &Error) -> String {
+        match &self.chat_v1 {
+            Ok(action) => {
+                let client_id: Option<ClientId> = match action {
+                    Action::Send(draft) => draft.client_id.clone(),
+                    Action::Ping => None,
+                };
+                Protocol::ChatV1.refusal(&Refusal::from_error(error, client_id))
+            }
+            Err(_) => Protocol::Plain.refusal(&Refusal::from_error(error, None)),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `POST /auth/refresh`: the next pair of tokens for the present refresh token.
+//!
+//! ```text
+//! → {"refresh_token":"…"}
+//! ← 200 {"access_token":"…","refresh_token":"…","token_type":"Bearer","expires_in":900} · 401
+//! ```
+
+use lambda_http::{Body, Request, Response, http::StatusCode};
+use shared::{
+    Error, Result,
+    clock::Clock,
+    http::{JsonObject, json_response},
+    lambda::HttpFunction,
+    management::Management,
+    revocation,
+    session::TokenPair,
+    settings::{SettingError, Settings},
+    store::{Refreshed, Store},
+    token::{Kind, TokenId, Tokens},
+};
+
+/// The function and what it needs.
+pub struct Refresh {
+    store: Store,
+    tokens: Tokens,
+    management: Management,
+    clock: Clock,
+}
+
+impl HttpFunction for Refresh {
+    fn new(settings: &Settings) -> Result<Self, SettingError> {
+        Ok(Self {
+            store: settings.store(),
+            tokens: settings.tokens()?,
+            management: settings.management_by_endpoint()?,
+            clock: settings.clock(),
+        })
+    }
+
+    async fn handle(&self, request: Request) -> Result<Response<Body>> {
+        let now = self.clock.now();
+        let mut body = JsonObject::read(&request)?;
+        let claims = body.field("refresh_token", |token| {
+            Ok::<_, String>(self.tokens.verify(Kind::Refresh, token, now))
+        });
+        let Some(claims) = claims else {
+            return Err(body.refusal());
+        };
+        let claims = claims?;
+
+        let expires_at = now.plus(self.tokens.ttl(Kind::Refresh));
+        let next = TokenId::random();
+        match self.store.refresh_session(&claims.sid, &claims.jti, &next, now, expires_at).await? {
+            Refreshed::Token(id, issued_at) => {
+                let pair =
+                    TokenPair::sign(&self.tokens, &claims.sub, &claims.sid, &id, issued_at, now);
+                Ok(json_response(StatusCode::OK, &pair))
+            }
+            Refreshed::Ended => Err(Error::Unauthorized("The session has ended. Log in again.")),
+            Refreshed::Replayed => {
+                revocation::close_sockets(&claims.sid, &self.store, &self.management).await?;
+                Err(Error::Unauthorized(
+                    "This refresh token was used before, so its session was ended. Log in again.",
+                ))
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! `POST /auth/register`: adds a user.
+//!
+//! ```text
+//! → {"username":"alice","password":"correct horse"}
+//! ← 201 {"message":"Registration successful"} · 409 taken · 422 invalid
+//! ```
+
+use lambda_http::{Body, Request, Response, http::StatusCode};
+use serde::Serialize;
+use shared::{
+    Result,
+    account::{Password, Username},
+    clock::Clock,
+    http::{JsonObject, json_response},
+    lambda::HttpFunction,
+    password::Hasher,
+    settings::{SettingError, Settings},
+    store::Store,
+};
+
+/// The function and what it needs.
+pub struct Register {
+    store: Store,
+    hasher: Hasher,
+    clock: Clock,
+}
+
+#[derive(Serialize)]
+struct Registered {
+    message: &'static str,
+}
+
+impl HttpFunction for Register {
+    fn new(settings: &Settings) -> Result<Self, SettingError> {
+        Ok(Self { store: settings.store(), hasher: settings.hasher()?, clock: settings.clock() })
+    }
+
+    async fn handle(&self, request: Request) -> Result<Response<Body>> {
+        let mut body = JsonObject::read(&request)?;
+        let username = body.field("username", Username::parse);
+        let password = body.field("password", Password::parse);
+        let (Some(username), Some(password)) = (username, password) else {
+            return Err(body.refusal());
+        };
+        let hash = self.hasher.hash(&password).await?;
+        self.store.insert_user(&username, &hash, self.clock.now()).await?;
+        let answer = Registered { message: "Registration successful" };
+        Ok(json_response(StatusCode::CREATED, &answer))
+    }
+}

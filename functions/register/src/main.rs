@@ -1,0 +1,8 @@
+//! Lambda entry point of `POST /auth/register`.
+
+use shared::lambda;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda::Error> {
+    lambda::run_http::<register::Register>().await
+}

@@ -1,0 +1,285 @@
+//! What a socket carries. Two protocols share one room:
+//!
+//! - **plain** (no subprotocol): a text frame in is a message, a frame out is `username: text`;
+//! - **`chat.v1`** (JSON):
+//!
+//! ```text
+//! → {"action":"send","text":"Hello!","client_id":"7f1c…"}
+//! → {"action":"ping"}
+//! ← {"type":"message","id":17,"username":"alice","text":"Hello!","sent_at":"2026-11-23T10:15:43.377Z","client_id":"7f1c…"}
+//! ← {"type":"error","code":"text_too_long","detail":"…","client_id":"7f1c…"}
+//! ← {"type":"pong"}
+//! ```
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    account::Username,
+    chat::{ClientId, Draft, Message, Text},
+    error::Error,
+    http::kind,
+};
+
+/// What a connection speaks, settled at its handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// The seed's: bare text.
+    Plain,
+    /// JSON frames.
+    ChatV1,
+}
+
+impl Protocol {
+    /// The WebSocket subprotocol that selects [`Protocol::ChatV1`].
+    pub const CHAT_V1: &str = "chat.v1";
+
+    /// Its name in the table of connections.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::ChatV1 => Self::CHAT_V1,
+        }
+    }
+
+    /// What a frame asks for, as this protocol reads it.
+    ///
+    /// # Errors
+    /// When the frame breaks the protocol's rules.
+    pub fn read(self, frame: &str) -> Result<Action, Refusal> {
+        match self {
+            Self::Plain => read_plain(frame),
+            Self::ChatV1 => read_chat_v1(frame),
+        }
+    }
+
+    /// The frame that shows `message`.
+    pub fn message(self, message: &Message) -> String {
+        match self {
+            Self::Plain => format!("{}: {}", message.username.as_str(), message.text.as_str()),
+            Self::ChatV1 => json(&Outgoing::Message(message)),
+        }
+    }
+
+    /// The frame that tells a sender why nothing came of a frame.
+    pub fn refusal(self, refusal: &Refusal) -> String {
+        match self {
+            Self::Plain => format!("{}: {}", Username::SYSTEM, refusal.detail),
+            Self::ChatV1 => json(&Outgoing::Error(refusal)),
+        }
+    }
+
+    /// The frame that answers a ping.
+    pub fn pong(self) -> String {
+        match self {
+            Self::Plain => format!("{}: pong", Username::SYSTEM),
+            Self::ChatV1 => json(&Outgoing::Pong),
+        }
+    }
+}
+
+impl TryFrom<String> for Protocol {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        [Self::Plain, Self::ChatV1]
+            .into_iter()
+            .find(|protocol| protocol.as_str() == name)
+            .ok_or_else(|| format!("{name:?} is no protocol of ours"))
+    }
+}
+
+/// What a frame asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Store this and show it to everyone.
+    Send(Draft),
+    /// Answer, so that the client knows the connection lives.
+    Ping,
+}
+
+/// Why nothing came of a frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// A word for programs.
+    pub code: &'static str,
+    /// What was wrong and what is allowed.
+    pub detail: String,
+    /// The key of the send that was refused, where it can be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<ClientId>,
+}
+
+impl Refusal {
+    fn new(code: &'static str, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), client_id: None }
+    }
+
+    /// The refusal of a send that failed for `error`, not for its own fault.
+    pub fn from_error(error: &Error, client_id: Option<ClientId>) -> Self {
+        let code = match error {
+            Error::Unavailable(_) => "unavailable",
+            _ => "internal",
+        };
+        Self { code, detail: error.to_string(), client_id }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Outgoing<'a> {
+    Message(&'a Message),
+    Error(&'a Refusal),
+    Pong,
+}
+
+fn json(frame: &Outgoing<'_>) -> String {
+    serde_json::to_string(frame).expect("frames are plain data")
+}
+
+fn read_plain(frame: &str) -> Result<Action, Refusal> {
+    let text = Text::parse(frame).map_err(|(code, detail)| Refusal::new(code, detail))?;
+    Ok(Action::Send(Draft { text, client_id: None }))
+}
+
+fn read_chat_v1(frame: &str) -> Result<Action, Refusal> {
+    let fields = match serde_json::from_str(frame) {
+        Ok(Value::Object(fields)) => fields,
+        Ok(other) => {
+            let detail = format!("A frame must be a JSON object, it is {}.", kind(&other));
+            return Err(Refusal::new("invalid_frame", detail));
+        }
+        Err(_) => {
+            return Err(Refusal::new(
+                "invalid_frame",
+                "A frame must be a JSON object, this is not JSON.",
+            ));
+        }
+    };
+    match fields.get("action") {
+        Some(Value::String(action)) if action == "ping" => Ok(Action::Ping),
+        Some(Value::String(action)) if action == "send" => {
+            read_send(fields.get("text"), fields.get("client_id")).map(Action::Send)
+        }
+        Some(Value::String(_)) => {
+            Err(Refusal::new("unknown_action", "action must be send or ping."))
+        }
+        Some(other) => {
+            let detail = format!("action must be a string, it is {}.", kind(other));
+            Err(Refusal::new("unknown_action", detail))
+        }
+        None => Err(Refusal::new("unknown_action", "action is missing, it must be send or ping.")),
+    }
+}
+
+fn read_send(text: Option<&Value>, client_id: Option<&Value>) -> Result<Draft, Refusal> {
+    let client_id = match client_id {
+        None | Some(Value::Null) => None,
+        Some(Value::String(key)) => {
+            let key = ClientId::parse(key);
+            Some(key.map_err(|detail| Refusal::new("invalid_client_id", detail))?)
+        }
+        Some(other) => {
+            let detail = format!("client_id must be a string, it is {}.", kind(other));
+            return Err(Refusal::new("invalid_client_id", detail));
+        }
+    };
+    let text = match text {
+        Some(Value::String(text)) => {
+            Text::parse(text).map_err(|(code, detail)| (code, detail.to_owned()))
+        }
+        Some(other) => {
+            Err(("invalid_text", format!("text must be a string, it is {}.", kind(other))))
+        }
+        None => Err(("invalid_text", "text is missing.".to_owned())),
+    };
+    match text {
+        Ok(text) => Ok(Draft { text, client_id }),
+        Err((code, detail)) => Err(Refusal { code, detail, client_id }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixMillis;
+
+    fn draft(text: &str, client_id: Option<&str>) -> Action {
+        Action::Send(Draft {
+            text: Text::parse(text).unwrap(),
+            client_id: client_id.map(|key| ClientId::parse(key).unwrap()),
+        })
+    }
+
+    #[test]
+    fn a_plain_frame_is_a_text_whatever_it_looks_like() {
+        let frame = "{\"action\":\"ping\"}";
+        assert_eq!(Protocol::Plain.read(frame), Ok(draft(frame, None)));
+        assert_eq!(Protocol::Plain.read("  ").unwrap_err().code, "text_blank");
+    }
+
+    #[test]
+    fn chat_v1_frames_are_read_or_refused_with_a_code() {
+        let read = |frame: &str| Protocol::ChatV1.read(frame);
+        assert_eq!(read(r#"{"action":"ping"}"#), Ok(Action::Ping));
+        assert_eq!(read(r#"{"action":"send","text":" hi "}"#), Ok(draft(" hi ", None)));
+        assert_eq!(
+            read(r#"{"action":"send","text":"hi","client_id":null}"#),
+            Ok(draft("hi", None))
+        );
+        assert_eq!(
+            read(r#"{"text":"h\u0069","client_id":"k","action":"send","x":1}"#),
+            Ok(draft("hi", Some("k")))
+        );
+        for (frame, code) in [
+            ("hello", "invalid_frame"),
+            ("", "invalid_frame"),
+            ("{", "invalid_frame"),
+            ("[]", "invalid_frame"),
+            ("null", "invalid_frame"),
+            ("\"send\"", "invalid_frame"),
+            (r#"{"action":"send","text":"\ud800"}"#, "invalid_frame"),
+            (&"[".repeat(30_000), "invalid_frame"),
+            ("{}", "unknown_action"),
+            (r#"{"action":1}"#, "unknown_action"),
+            (r#"{"action":"Send","text":"x"}"#, "unknown_action"),
+            (r#"{"action":"$connect"}"#, "unknown_action"),
+            (r#"{"action":"send"}"#, "invalid_text"),
+            (r#"{"action":"send","text":["x"]}"#, "invalid_text"),
+            (r#"{"action":"send","text":""}"#, "text_empty"),
+            (r#"{"action":"send","text":"\u0000"}"#, "text_has_nul"),
+            (r#"{"action":"send","text":"x","client_id":7}"#, "invalid_client_id"),
+            (r#"{"action":"send","text":"x","client_id":""}"#, "invalid_client_id"),
+        ] {
+            assert_eq!(read(frame).unwrap_err().code, code, "{frame}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_carries_the_key_of_the_send_it_refuses() {
+        let refusal =
+            Protocol::ChatV1.read(r#"{"action":"send","text":" ","client_id":"k"}"#).unwrap_err();
+        assert_eq!(
+            Protocol::ChatV1.refusal(&refusal),
+            r#"{"type":"error","code":"text_blank","detail":"text must not be only white space.","client_id":"k"}"#
+        );
+        assert_eq!(Protocol::Plain.refusal(&refusal), "system: text must not be only white space.");
+    }
+
+    #[test]
+    fn messages_and_pongs_look_as_the_contract_shows_them() {
+        let message = Message {
+            id: 17,
+            username: Username::parse("alice").unwrap(),
+            text: Text::parse("Hello!").unwrap(),
+            sent_at: UnixMillis(1_795_428_943_377),
+            client_id: Some(ClientId::parse("7f1c").unwrap()),
+        };
+        assert_eq!(Protocol::Plain.message(&message), "alice: Hello!");
+        assert_eq!(
+            Protocol::ChatV1.message(&message),
+            r#"{"type":"message","id":17,"username":"alice","text":"Hello!","sent_at":"2026-11-23T10:15:43.377Z","client_id":"7f1c"}"#
+        );
+        assert_eq!(Protocol::ChatV1.pong(), r#"{"type":"pong"}"#);
+    }
+}

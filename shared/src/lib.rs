@@ -1,0 +1,41 @@
+//! What every function of lambda-chat is made of.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`lambda`] | the two kinds of function, and how each is handed to the Lambda runtime |
+//! | [`settings`] | the environment, read once; every bad setting named at start |
+//! | [`error`] | what a client may be told, and the one place that turns it into an answer |
+//! | [`http`] | reading requests of the HTTP API, writing its answers |
+//! | [`websocket`] | reading events of the WebSocket API, writing its answers |
+//! | [`account`], [`chat`] | parsed values: an invalid one cannot exist |
+//! | [`frame`] | what a socket carries, in both protocols |
+//! | [`password`], [`token`], [`session`] | bcrypt and JWT |
+//! | [`store`] | all SQL, over PostgreSQL and SQLite |
+//! | [`management`], [`broadcast`], [`revocation`] | the `@connections` client and its two uses |
+//! | [`clock`], [`logging`] | the time, the log |
+//!
+//! Dependencies point downwards in that table's spirit: parsed values know nothing of the store, the store nothing
+//! of HTTP, and nothing here knows what runs it, AWS or local-dev.
+
+#[cfg(not(any(feature = "postgres", feature = "sqlite")))]
+compile_error!("shared needs a database: enable the feature `postgres`, `sqlite` or both");
+
+pub mod account;
+pub mod broadcast;
+pub mod chat;
+pub mod clock;
+pub mod error;
+pub mod frame;
+pub mod http;
+pub mod lambda;
+pub mod logging;
+pub mod management;
+pub mod password;
+pub mod revocation;
+pub mod session;
+pub mod settings;
+pub mod store;
+pub mod token;
+pub mod websocket;
+
+pub use error::{Error, Result};

@@ -1,0 +1,63 @@
+//! One log for every program: text for people on a terminal, JSON for machines.
+//!
+//! Never logged at any level: tokens, passwords, hashes, secrets, message texts, query strings, whole events.
+
+use std::io::{IsTerminal, stderr};
+
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::settings::{Lookup, SettingError};
+
+/// Starts logging to standard error as `LOG` and `LOG_FORMAT` say. Later calls change nothing.
+///
+/// # Errors
+/// When either setting cannot be understood.
+pub fn start(lookup: &Lookup) -> Result<(), SettingError> {
+    let levels = parse_levels(lookup.get("LOG").as_deref().unwrap_or("info"))?;
+    let json = match lookup.get("LOG_FORMAT").as_deref() {
+        None => !stderr().is_terminal(),
+        Some("json") => true,
+        Some("text") => false,
+        Some(other) => {
+            return Err(SettingError::new(
+                "LOG_FORMAT",
+                format!("{other:?} is not a log format, allowed are text and json"),
+                "json",
+            ));
+        }
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
+    let registry = tracing_subscriber::registry().with(levels);
+    // A second start in one process (tests do that) keeps the first log.
+    if json {
+        registry.with(lines.json().flatten_event(true)).try_init().ok();
+    } else {
+        registry.with(lines.with_ansi(stderr().is_terminal())).try_init().ok();
+    }
+    Ok(())
+}
+
+/// `info`, or levels by target: `info,sqlx=warn`.
+fn parse_levels(text: &str) -> Result<Targets, SettingError> {
+    text.parse().map_err(|error| {
+        SettingError::new(
+            "LOG",
+            format!("{text:?} is not a list of log levels: {error}"),
+            "info,sqlx=warn",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_a_word_or_a_list_by_target() {
+        for good in ["info", "off", "debug,sqlx=warn", "shared=trace"] {
+            assert!(parse_levels(good).is_ok(), "{good}");
+        }
+        let error = parse_levels("sqlx=loud").unwrap_err().to_string();
+        assert!(error.starts_with("LOG: \"sqlx=loud\" is not a list of log levels"), "{error}");
+    }
+}

@@ -1,0 +1,240 @@
+//! Settings: read from the environment once, checked once. A missing or bad one stops the program at start with one
+//! line that names it, says what is wrong and gives an example. Values never appear in that line where they could be
+//! secret.
+
+use std::{sync::Arc, time::Duration};
+
+use secrecy::SecretString;
+use url::Url;
+
+use crate::{
+    clock::Clock, management::Management, password::Hasher, store::Store, token::Tokens,
+    websocket::AllowedOrigins,
+};
+
+/// Where settings come from: the process environment, or whatever a test or local-dev puts in its place.
+#[derive(Clone)]
+pub struct Lookup(Arc<LookupFn>);
+
+type LookupFn = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+impl Lookup {
+    /// The process environment.
+    pub fn environment() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is where settings are read")]
+        Self::from_fn(|name| std::env::var(name).ok())
+    }
+
+    /// Settings that `lookup` finds by name.
+    pub fn from_fn(lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(lookup))
+    }
+
+    /// The setting's value; one that is empty or only white space counts as not set.
+    pub fn get(&self, name: &str) -> Option<String> {
+        (self.0)(name).filter(|value| !value.trim().is_empty())
+    }
+}
+
+/// A missing or bad setting, in one line.
+#[derive(thiserror::Error)]
+#[error("{name}: {problem}; for example {name}={example}")]
+pub struct SettingError {
+    name: &'static str,
+    problem: String,
+    example: &'static str,
+}
+
+impl SettingError {
+    /// `problem` says what is wrong and what is allowed; `example` is a good value.
+    pub fn new(name: &'static str, problem: impl Into<String>, example: &'static str) -> Self {
+        Self { name, problem: problem.into(), example }
+    }
+}
+
+/// Shown as the message: this is how `main` prints an error it returns.
+impl std::fmt::Debug for SettingError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, formatter)
+    }
+}
+
+/// What functions are built from. Each takes only the parts that it needs, so each only needs those settings.
+#[derive(Clone)]
+pub struct Settings {
+    lookup: Lookup,
+    store: Store,
+    clock: Clock,
+}
+
+impl Settings {
+    /// Settings that `lookup` finds, with at most `database_connections` open at once. Does not connect yet.
+    ///
+    /// # Errors
+    /// When `DATABASE_URL` is missing or cannot be understood.
+    pub fn new(
+        lookup: Lookup,
+        clock: Clock,
+        database_connections: u32,
+    ) -> Result<Self, SettingError> {
+        let url = lookup
+            .get("DATABASE_URL")
+            .ok_or_else(|| SettingError::new("DATABASE_URL", "is not set", Store::URL_EXAMPLE))?;
+        let store = Store::open(&url, database_connections)?;
+        Ok(Self { lookup, store, clock })
+    }
+
+    /// The database.
+    pub fn store(&self) -> Store {
+        self.store.clone()
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    /// Signs and verifies tokens, by `JWT_SECRET`, `ACCESS_TOKEN_TTL` and `REFRESH_TOKEN_TTL`.
+    ///
+    /// # Errors
+    /// When one of them is missing or bad.
+    pub fn tokens(&self) -> Result<Tokens, SettingError> {
+        const EXAMPLE: &str = "$(openssl rand -hex 32)";
+        let secrets: SecretString = self
+            .lookup
+            .get("JWT_SECRET")
+            .ok_or_else(|| SettingError::new("JWT_SECRET", "is not set", EXAMPLE))?
+            .into();
+        let access_ttl = self.seconds("ACCESS_TOKEN_TTL", 900, "900")?;
+        let refresh_ttl = self.seconds("REFRESH_TOKEN_TTL", 2_592_000, "2592000")?;
+        Tokens::new(&secrets, access_ttl, refresh_ttl)
+            .map_err(|error| SettingError::new("JWT_SECRET", error.to_string(), EXAMPLE))
+    }
+
+    /// Hashes passwords, by `BCRYPT_COST`: 4–16, at least 10 unless the database is SQLite.
+    ///
+    /// # Errors
+    /// When it is not such a number.
+    pub fn hasher(&self) -> Result<Hasher, SettingError> {
+        let lowest = if self.store.is_sqlite() { 4 } else { 10 };
+        let cost = match self.lookup.get("BCRYPT_COST") {
+            None => Hasher::DEFAULT_COST,
+            Some(text) => text
+                .trim()
+                .parse()
+                .ok()
+                .filter(|cost| (lowest..=16).contains(cost))
+                .ok_or_else(|| {
+                    SettingError::new(
+                        "BCRYPT_COST",
+                        format!(
+                            "{text:?} is not allowed, it takes a whole number from {lowest} to 16 \
+                             (below 10 only where the database is SQLite)"
+                        ),
+                        "12",
+                    )
+                })?,
+        };
+        Ok(Hasher::new(cost))
+    }
+
+    /// The origins that may open a socket, by `ALLOWED_ORIGINS`: the page's own unless it is set.
+    ///
+    /// # Errors
+    /// When one of them is not an origin.
+    pub fn allowed_origins(&self) -> Result<AllowedOrigins, SettingError> {
+        match self.lookup.get("ALLOWED_ORIGINS") {
+            None => Ok(AllowedOrigins::SameOrigin),
+            Some(list) => AllowedOrigins::parse(&list).map_err(|problem| {
+                SettingError::new("ALLOWED_ORIGINS", problem, "https://chat.example.com")
+            }),
+        }
+    }
+
+    /// The client of the `@connections` API for a function that learns the endpoint from its events, unless
+    /// `CONNECTIONS_ENDPOINT` names another. `BROADCAST_CONCURRENCY` bounds its posts in flight.
+    ///
+    /// # Errors
+    /// When either setting is bad.
+    pub fn management(&self) -> Result<Management, SettingError> {
+        let concurrency = match self.lookup.get("BROADCAST_CONCURRENCY") {
+            None => Management::DEFAULT_CONCURRENCY,
+            Some(text) => text
+                .trim()
+                .parse()
+                .ok()
+                .filter(|posts| (1..=1024).contains(posts))
+                .ok_or_else(|| {
+                    SettingError::new(
+                        "BROADCAST_CONCURRENCY",
+                        format!("{text:?} is not allowed, it takes a whole number from 1 to 1024"),
+                        "64",
+                    )
+                })?,
+        };
+        let credentials = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+            .map(|name| self.lookup.get(name));
+        Ok(Management::new(
+            self.connections_endpoint()?,
+            self.lookup.get("AWS_REGION"),
+            credentials,
+            concurrency,
+        ))
+    }
+
+    /// The same for a function of the HTTP API, whose events do not name the WebSocket API: there
+    /// `CONNECTIONS_ENDPOINT` must be set.
+    ///
+    /// # Errors
+    /// When it is missing, or a setting is bad.
+    pub fn management_by_endpoint(&self) -> Result<Management, SettingError> {
+        if self.connections_endpoint()?.is_none() {
+            return Err(SettingError::new("CONNECTIONS_ENDPOINT", "is not set", ENDPOINT_EXAMPLE));
+        }
+        self.management()
+    }
+
+    fn connections_endpoint(&self) -> Result<Option<String>, SettingError> {
+        let Some(text) = self.lookup.get("CONNECTIONS_ENDPOINT") else {
+            return Ok(None);
+        };
+        match Url::parse(text.trim()) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+                Ok(Some(text.trim().trim_end_matches('/').to_owned()))
+            }
+            _ => Err(SettingError::new(
+                "CONNECTIONS_ENDPOINT",
+                format!(
+                    "{text:?} is not the base URL of a management API, it takes http:// or https://"
+                ),
+                ENDPOINT_EXAMPLE,
+            )),
+        }
+    }
+
+    fn seconds(
+        &self,
+        name: &'static str,
+        default: u64,
+        example: &'static str,
+    ) -> Result<Duration, SettingError> {
+        const YEAR: u64 = 366 * 24 * 60 * 60;
+        let Some(text) = self.lookup.get(name) else {
+            return Ok(Duration::from_secs(default));
+        };
+        text.trim()
+            .parse()
+            .ok()
+            .filter(|seconds| (1..=YEAR).contains(seconds))
+            .map(Duration::from_secs)
+            .ok_or_else(|| {
+                SettingError::new(
+                    name,
+                    format!("{text:?} is not allowed, it takes whole seconds from 1 to {YEAR}"),
+                    example,
+                )
+            })
+    }
+}
+
+const ENDPOINT_EXAMPLE: &str = "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/ws";

@@ -1,0 +1,283 @@
+//! `messages` and `message_sequence`: what was said, numbered 1, 2, 3 … in commit order without a gap.
+//!
+//! The number comes from the one row of `message_sequence`, incremented in the message's own transaction. Its row lock
+//! makes transactions commit in the order of their numbers, and one that fails gives its number back.
+
+use super::{CONNECTION_LIFE_MAX, Store, with_pool};
+use crate::{
+    chat::{Draft, Message, MessageId},
+    clock::UnixMillis,
+    error::Result,
+    frame::Protocol,
+};
+
+/// What a frame says, for each protocol its sender may speak: which one that is stands in the connection's row, and
+/// looking it up first would cost a round trip more.
+#[derive(Clone, Copy, Debug)]
+pub struct Drafts<'a> {
+    /// If the sender speaks plain text.
+    pub plain: Option<&'a Draft>,
+    /// If the sender speaks `chat.v1`.
+    pub chat_v1: Option<&'a Draft>,
+}
+
+impl<'a> Drafts<'a> {
+    #[cfg(feature = "sqlite")]
+    fn of(&self, protocol: Protocol) -> Option<&'a Draft> {
+        match protocol {
+            Protocol::Plain => self.plain,
+            Protocol::ChatV1 => self.chat_v1,
+        }
+    }
+}
+
+/// What came of a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// What its sender speaks.
+    pub protocol: Protocol,
+    /// The stored message; the one that was there before when a send is repeated. `None` if there was no draft in the
+    /// sender's protocol.
+    pub message: Option<Message>,
+}
+
+/// Which part of the history is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// The newest messages.
+    Newest,
+    /// Those just below this id.
+    Before(MessageId),
+    /// Those just above this id.
+    After(MessageId),
+}
+
+/// A page of at most `limit` messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Which part.
+    pub page: Page,
+    /// How many at most.
+    pub limit: i64,
+}
+
+/// The query of one page; `last_id` comes with every row so that a page needs no second query to know whether it is
+/// the last.
+macro_rules! page_sql {
+    ($which:literal) => {
+        concat!(
+            "select id, username, text, sent_at, client_id,
+                 (select last_id from message_sequence) as last_id
+             from messages where ",
+            $which,
+            " limit $2"
+        )
+    };
+}
+
+#[derive(sqlx::FromRow)]
+struct PageRow {
+    last_id: MessageId,
+    #[sqlx(flatten)]
+    message: Message,
+}
+
+impl Store {
+    /// Stores what the owner of a connection says. `None` when there is no such connection, or its session has ended.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing is stored and no number is used up.
+    pub async fn append_message(
+        &self,
+        connection_id: &str,
+        drafts: Drafts<'_>,
+        now: UnixMillis,
+    ) -> Result<Option<Appended>> {
+        let mut tries = super::Tries::default();
+        loop {
+            let outcome = match &self.writer {
+                #[cfg(feature = "postgres")]
+                super::Pool::Postgres(pool) => {
+                    postgres::append(pool, connection_id, drafts, now).await
+                }
+                #[cfg(feature = "sqlite")]
+                super::Pool::Sqlite(pool) => sqlite::append(pool, connection_id, drafts, now).await,
+            };
+            match outcome {
+                // The same `client_id` was stored by another connection at the same instant: next time it is found.
+                Err(error) if super::is_unique_violation(&error) || super::is_conflict(&error) => {
+                    if !tries.again().await {
+                        return Err(error.into());
+                    }
+                }
+                outcome => return Ok(outcome?),
+            }
+        }
+    }
+
+    /// A page of the history, oldest first, and the highest id there is (0 if the page is empty).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn messages(&self, request: PageRequest) -> Result<(Vec<Message>, MessageId)> {
+        let (sql, cursor) = match request.page {
+            Page::Newest => (page_sql!("id > $1 order by id desc"), 0),
+            Page::Before(id) => (page_sql!("id < $1 order by id desc"), id),
+            Page::After(id) => (page_sql!("id > $1 order by id"), id),
+        };
+        let mut rows: Vec<PageRow> = with_pool!(self.reader, |pool| {
+            sqlx::query_as(sql).bind(cursor).bind(request.limit).fetch_all(pool).await
+        })?;
+        rows.sort_unstable_by_key(|row| row.message.id);
+        let last_id = rows.first().map_or(0, |row| row.last_id);
+        Ok((rows.into_iter().map(|row| row.message).collect(), last_id))
+    }
+}
+
+/// One statement, so one round trip: finds the author, finds the message if it is a repeated send, else takes the next
+/// number and inserts.
+#[cfg(feature = "postgres")]
+mod postgres {
+    use super::{Appended, CONNECTION_LIFE_MAX, Drafts, Message, MessageId, Protocol, UnixMillis};
+    use crate::{
+        account::Username,
+        chat::{ClientId, Text},
+    };
+
+    #[derive(sqlx::FromRow)]
+    struct Row {
+        #[sqlx(try_from = "String")]
+        protocol: Protocol,
+        id: Option<MessageId>,
+        username: Username,
+        text: Option<Text>,
+        client_id: Option<ClientId>,
+        sent_at: Option<UnixMillis>,
+    }
+
+    pub(super) async fn append(
+        pool: &sqlx::PgPool,
+        connection_id: &str,
+        drafts: Drafts<'_>,
+        now: UnixMillis,
+    ) -> sqlx::Result<Option<Appended>> {
+        let row: Option<Row> = sqlx::query_as(
+            "with author as (
+                 select c.username, c.protocol
+                 from connections c join sessions s on s.id = c.session_id
+                 where c.connection_id = $1 and c.connected_at > $2
+                     and s.revoked_at is null and s.expires_at > $3
+             ), draft as (
+                 select username,
+                     case protocol when 'chat.v1' then $5 else $4 end as text,
+                     case protocol when 'chat.v1' then $6 end as client_id
+                 from author
+             ), repeated as (
+                 select m.id, m.text, m.client_id, m.sent_at
+                 from messages m join draft d on d.username = m.username and d.client_id = m.client_id
+                 where d.text is not null
+             ), numbered as (
+                 update message_sequence set last_id = last_id + 1
+                 where exists (select from draft where text is not null)
+                     and not exists (select from repeated)
+                 returning last_id
+             ), inserted as (
+                 insert into messages (id, username, text, client_id, sent_at)
+                 select n.last_id, d.username, d.text, d.client_id, $3 from numbered n, draft d
+                 returning id, text, client_id, sent_at
+             )
+             select a.protocol, a.username, m.id, m.text, m.client_id, m.sent_at
+             from author a left join (select * from inserted union all select * from repeated) m on true",
+        )
+        .bind(connection_id)
+        .bind(now.minus(CONNECTION_LIFE_MAX))
+        .bind(now)
+        .bind(drafts.plain.map(|draft| &draft.text))
+        .bind(drafts.chat_v1.map(|draft| &draft.text))
+        .bind(drafts.chat_v1.and_then(|draft| draft.client_id.as_ref()))
+        .fetch_optional(pool)
+        .await?;
+        Ok(row.map(|row| {
+            let message = match (row.id, row.text, row.sent_at) {
+                (Some(id), Some(text), Some(sent_at)) => {
+                    let client_id = row.client_id;
+                    Some(Message { id, username: row.username, text, sent_at, client_id })
+                }
+                _ => None,
+            };
+            Appended { protocol: row.protocol, message }
+        }))
+    }
+}
+
+/// The same in a few statements: SQLite cannot modify data inside of a `with`, and it has no round trips to save.
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use super::{Appended, CONNECTION_LIFE_MAX, Drafts, Message, MessageId, Protocol, UnixMillis};
+    use crate::account::Username;
+
+    #[derive(sqlx::FromRow)]
+    struct Author {
+        username: Username,
+        #[sqlx(try_from = "String")]
+        protocol: Protocol,
+    }
+
+    pub(super) async fn append(
+        pool: &sqlx::SqlitePool,
+        connection_id: &str,
+        drafts: Drafts<'_>,
+        now: UnixMillis,
+    ) -> sqlx::Result<Option<Appended>> {
+        // The write lock is taken at once: upgrading a read lock later could fail.
+        let mut transaction = pool.begin_with("begin immediate").await?;
+        let author: Option<Author> = sqlx::query_as(
+            "select c.username, c.protocol
+             from connections c join sessions s on s.id = c.session_id
+             where c.connection_id = $1 and c.connected_at > $2
+                 and s.revoked_at is null and s.expires_at > $3",
+        )
+        .bind(connection_id)
+        .bind(now.minus(CONNECTION_LIFE_MAX))
+        .bind(now)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(Author { username, protocol }) = author else {
+            return Ok(None);
+        };
+        let Some(draft) = drafts.of(protocol) else {
+            return Ok(Some(Appended { protocol, message: None }));
+        };
+        if let Some(client_id) = &draft.client_id {
+            let repeated: Option<Message> = sqlx::query_as(
+                "select id, username, text, sent_at, client_id from messages
+                 where username = $1 and client_id = $2",
+            )
+            .bind(&username)
+            .bind(client_id)
+            .fetch_optional(&mut *transaction)
+            .await?;
+            if repeated.is_some() {
+                return Ok(Some(Appended { protocol, message: repeated }));
+            }
+        }
+        let id: MessageId = sqlx::query_scalar(
+            "update message_sequence set last_id = last_id + 1 returning last_id",
+        )
+        .fetch_one(&mut *transaction)
+        .await?;
+        let message = sqlx::query_as(
+            "insert into messages (id, username, text, client_id, sent_at) values ($1, $2, $3, $4, $5)
+             returning id, username, text, sent_at, client_id",
+        )
+        .bind(id)
+        .bind(&username)
+        .bind(&draft.text)
+        .bind(&draft.client_id)
+        .bind(now)
+        .fetch_one(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(Some(Appended { protocol, message: Some(message) }))
+    }
+}

@@ -1,0 +1,86 @@
+//! The schema, step by step. See `migrations/README.md` for the rules that steps keep.
+//!
+//! Not `sqlx::migrate!`: it takes an advisory lock and mixes its own rows into the transaction of a step, neither of
+//! which DSQL has.
+
+use super::{Store, Tries, is_conflict, is_unique_violation, with_pool};
+use crate::{clock::Clock, error::Result};
+
+/// Every step in order. A step's number is its place, from 1.
+const STEPS: &[&str] = &[
+    include_str!("../../migrations/0001_users.sql"),
+    include_str!("../../migrations/0002_sessions.sql"),
+    include_str!("../../migrations/0003_connections.sql"),
+    include_str!("../../migrations/0004_messages.sql"),
+    include_str!("../../migrations/0005_message_sequence.sql"),
+    include_str!("../../migrations/0006_message_sequence_row.sql"),
+    include_str!("../../migrations/0007_login_failures.sql"),
+];
+
+const BOOKKEEPING: &str = "create table if not exists schema_migrations (
+    step bigint primary key,
+    applied_at bigint not null
+)";
+
+impl Store {
+    /// Brings the schema up to date and says how many steps that took. Safe when several programs do it at once.
+    ///
+    /// # Errors
+    /// When the database is away or refuses a step.
+    pub async fn migrate(&self, clock: &Clock) -> Result<usize> {
+        self.run_step(BOOKKEEPING).await?;
+        let mut applied = 0;
+        for (step, sql) in (1_i64..).zip(STEPS) {
+            if self.is_applied(step).await? {
+                continue;
+            }
+            self.run_step(sql).await?;
+            self.remember(step, clock).await?;
+            applied += 1;
+        }
+        Ok(applied)
+    }
+
+    async fn is_applied(&self, step: i64) -> Result<bool> {
+        let row: Option<i64> = with_pool!(self.writer, |pool| {
+            sqlx::query_scalar("select step from schema_migrations where step = $1")
+                .bind(step)
+                .fetch_optional(pool)
+                .await
+        })?;
+        Ok(row.is_some())
+    }
+
+    /// Runs one statement, again if another program is just running it too: PostgreSQL reports two `create table if
+    /// not exists` at once as a violated unique key of its own catalogue.
+    async fn run_step(&self, sql: &'static str) -> Result<()> {
+        let mut tries = Tries::default();
+        loop {
+            let outcome =
+                with_pool!(self.writer, |pool| sqlx::query(sql).execute(pool).await.map(drop));
+            match outcome {
+                Err(error) if is_unique_violation(&error) || is_conflict(&error) => {
+                    if !tries.again().await {
+                        return Err(error.into());
+                    }
+                }
+                outcome => return Ok(outcome?),
+            }
+        }
+    }
+
+    async fn remember(&self, step: i64, clock: &Clock) -> Result<()> {
+        with_pool!(self.writer, |pool| {
+            sqlx::query(
+                "insert into schema_migrations (step, applied_at) values ($1, $2)
+                 on conflict (step) do nothing",
+            )
+            .bind(step)
+            .bind(clock.now())
+            .execute(pool)
+            .await
+            .map(drop)
+        })?;
+        Ok(())
+    }
+}

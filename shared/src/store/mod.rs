@@ -1,0 +1,246 @@
+//! All SQL. One body per query over an enum of pools: each query is written once and type-checked for every enabled
+//! database. Where the databases must differ, one method says so with a `match`.
+//!
+//! Portable subset only (see `migrations/README.md`): SQLite, PostgreSQL 15+, Aurora DSQL.
+
+mod connections;
+mod login_failures;
+mod messages;
+mod migrations;
+mod sessions;
+mod users;
+
+use std::time::Duration;
+
+pub use connections::{CONNECTION_LIFE_MAX, NewConnection, Recipient};
+pub use login_failures::Attempts;
+pub use messages::{Appended, Drafts, Page, PageRequest};
+pub use sessions::{NewSession, Refreshed};
+
+use crate::{error::Error, settings::SettingError};
+
+/// How long to wait for a connection to the database before the request is given up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a connection may lie idle before it is asked whether it still lives.
+#[cfg(feature = "postgres")]
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// A pool of connections to whichever database the URL names.
+#[derive(Clone, Debug)]
+enum Pool {
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::PgPool),
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlx::SqlitePool),
+}
+
+/// Evaluates `$body` with `$pool` bound to the concrete pool, once per enabled database.
+macro_rules! with_pool {
+    ($pool_enum:expr, |$pool:ident| $body:expr) => {
+        match &$pool_enum {
+            #[cfg(feature = "postgres")]
+            crate::store::Pool::Postgres($pool) => $body,
+            #[cfg(feature = "sqlite")]
+            crate::store::Pool::Sqlite($pool) => $body,
+        }
+    };
+}
+use with_pool;
+
+/// Evaluates `$attempt`, a whole statement or transaction, again while it fails only because another one got in its
+/// way: a few times, with jitter.
+macro_rules! retry_conflicts {
+    ($attempt:expr) => {{
+        let mut tries = crate::store::Tries::default();
+        loop {
+            match $attempt {
+                Err(error) if crate::store::is_conflict(&error) && tries.again().await => {}
+                outcome => break outcome,
+            }
+        }
+    }};
+}
+use retry_conflicts;
+
+/// The database.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Reads. On PostgreSQL the same pool as `writer`.
+    reader: Pool,
+    /// Writes. On SQLite a single connection: writers queue fairly here instead of polling each other's lock.
+    writer: Pool,
+}
+
+impl Store {
+    /// A good `DATABASE_URL`.
+    pub const URL_EXAMPLE: &str = if cfg!(feature = "sqlite") {
+        "sqlite://chat.db"
+    } else {
+        "postgres://chat:secret@db.example.com/chat"
+    };
+
+    /// Prepares `connections_max` connections to the database that `url` names; opens none yet.
+    ///
+    /// # Errors
+    /// When the URL cannot be understood, or names a database that this program was built without.
+    pub fn open(url: &str, connections_max: u32) -> Result<Self, SettingError> {
+        let bad = |problem: String| SettingError::new("DATABASE_URL", problem, Self::URL_EXAMPLE);
+        let (scheme, _) = url.split_once(':').unwrap_or_default();
+        match scheme {
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => {
+                let options = url.parse().map_err(|_unshown: sqlx::Error| {
+                    bad("is not a PostgreSQL URL (it is not shown here, it may hold a password)".to_owned())
+                })?;
+                Ok(Self::postgres(options, connections_max))
+            }
+            #[cfg(feature = "sqlite")]
+            "sqlite" if url.contains(":memory:") || url.contains("mode=memory") => Err(bad(
+                "must name a file: in memory every connection would see a database of its own"
+                    .to_owned(),
+            )),
+            #[cfg(feature = "sqlite")]
+            "sqlite" => {
+                let options =
+                    url.parse().map_err(|error| bad(format!("is not a SQLite URL: {error}")))?;
+                Ok(Self::sqlite(options, connections_max))
+            }
+            _ => Err(bad(format!(
+                "must start with {}",
+                match (cfg!(feature = "postgres"), cfg!(feature = "sqlite")) {
+                    (true, true) => "sqlite:// or postgres://",
+                    (true, false) => "postgres:// (this program was built without SQLite)",
+                    (false, _) => "sqlite:// (this program was built without PostgreSQL)",
+                }
+            ))),
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    fn postgres(options: sqlx::postgres::PgConnectOptions, connections_max: u32) -> Self {
+        use sqlx::Connection;
+        let pool = sqlx::postgres::PgPoolOptions::new()
+            .max_connections(connections_max)
+            .acquire_timeout(CONNECT_TIMEOUT)
+            // A connection that slept through a freeze or a failover may be dead: ask it. One that has just been
+            // used is not asked, that would double every round trip.
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    Ok(meta.idle_for < TRUSTED_IDLE || connection.ping().await.is_ok())
+                })
+            })
+            .connect_lazy_with(options);
+        Self { reader: Pool::Postgres(pool.clone()), writer: Pool::Postgres(pool) }
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn sqlite(options: sqlx::sqlite::SqliteConnectOptions, connections_max: u32) -> Self {
+        use sqlx::sqlite::{SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+        let options = options
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // FULL: a commit is on the disk before anybody is shown the message, whatever crashes.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(CONNECT_TIMEOUT);
+        let pool = |connections_max| {
+            SqlitePoolOptions::new()
+                .max_connections(connections_max)
+                .acquire_timeout(CONNECT_TIMEOUT)
+                .connect_lazy_with(options.clone())
+        };
+        Self { reader: Pool::Sqlite(pool(connections_max)), writer: Pool::Sqlite(pool(1)) }
+    }
+
+    /// Whether the database is SQLite, so not for production.
+    pub fn is_sqlite(&self) -> bool {
+        match self.writer {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(_) => false,
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(_) => true,
+        }
+    }
+
+    /// Waits until every connection is back, then closes them all.
+    pub async fn close(&self) {
+        with_pool!(self.reader, |pool| pool.close().await);
+        with_pool!(self.writer, |pool| pool.close().await);
+    }
+}
+
+/// What a client may be told of a database error: that it is away, or that it is our fault.
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let away = match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => true,
+            // PostgreSQL's classes "connection exception", "insufficient resources", "operator intervention" and its
+            // transaction conflicts; SQLite's busy and locked.
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+                ["08", "53", "57", "40"]
+                    .iter()
+                    .any(|class| code.len() == 5 && code.starts_with(class))
+                    || matches!(&*code, "5" | "6" | "261" | "517")
+            }),
+            _ => false,
+        };
+        if away { Self::Unavailable(error.into()) } else { Self::internal(error) }
+    }
+}
+
+/// Counts how often something was tried that others got in the way of.
+#[derive(Default)]
+struct Tries(u32);
+
+impl Tries {
+    const MAX: u32 = 10;
+
+    /// Waits a little and says whether to try again.
+    async fn again(&mut self) -> bool {
+        self.0 += 1;
+        // Full jitter below 2, 4, 8 … 256 ms.
+        let ceiling_micros = 1000_u64 << self.0.min(8);
+        let jitter = u64::from(uuid::Uuid::new_v4().as_fields().0) % ceiling_micros;
+        tokio::time::sleep(Duration::from_micros(jitter)).await;
+        self.0 < Self::MAX
+    }
+}
+
+/// Whether the whole transaction may simply be run again: serialization failure and deadlock (40001, 40P01), DSQL's
+/// older codes for the former, SQLite's "busy" against another process.
+fn is_conflict(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| matches!(&*code, "40001" | "40P01" | "OC000" | "OC001" | "5" | "517"))
+}
+
+fn is_unique_violation(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_url_that_cannot_be_used_is_explained_without_being_shown() {
+        for (url, problem) in [
+            ("mysql://root:hunter2@db/chat", "must start with"),
+            ("chat.db", "must start with"),
+            ("sqlite::memory:", "must name a file"),
+            #[cfg(feature = "postgres")]
+            ("postgres://chat:hunter2@db:port/chat", "is not a PostgreSQL URL"),
+        ] {
+            let error = Store::open(url, 1).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("DATABASE_URL: {problem}")), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}

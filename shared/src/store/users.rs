@@ -1,0 +1,80 @@
+//! `users`: who may log in.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Store, is_unique_violation, with_pool};
+use crate::{
+    account::Username,
+    clock::UnixMillis,
+    error::{Error, Result},
+};
+
+impl Store {
+    /// Adds a user.
+    ///
+    /// # Errors
+    /// [`Error::UsernameTaken`].
+    pub async fn insert_user(
+        &self,
+        username: &Username,
+        password_hash: &SecretString,
+        now: UnixMillis,
+    ) -> Result<()> {
+        with_pool!(self.writer, |pool| {
+            sqlx::query(
+                "insert into users (username, password_hash, created_at) values ($1, $2, $3)",
+            )
+            .bind(username)
+            .bind(password_hash.expose_secret())
+            .bind(now)
+            .execute(pool)
+            .await
+            .map(drop)
+        })
+        .map_err(|error| {
+            if is_unique_violation(&error) {
+                Error::UsernameTaken(username.as_str().to_owned())
+            } else {
+                error.into()
+            }
+        })
+    }
+
+    /// A user's password hash.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn password_hash(&self, username: &Username) -> Result<Option<SecretString>> {
+        let hash: Option<String> = with_pool!(self.reader, |pool| {
+            sqlx::query_scalar("select password_hash from users where username = $1")
+                .bind(username)
+                .fetch_optional(pool)
+                .await
+        })?;
+        Ok(hash.map(Into::into))
+    }
+
+    /// Puts another hash of the same password in the place of `old`, unless somebody else already did.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn replace_password_hash(
+        &self,
+        username: &Username,
+        old: &SecretString,
+        new: &SecretString,
+    ) -> Result<()> {
+        with_pool!(self.writer, |pool| {
+            sqlx::query(
+                "update users set password_hash = $3 where username = $1 and password_hash = $2",
+            )
+            .bind(username)
+            .bind(old.expose_secret())
+            .bind(new.expose_secret())
+            .execute(pool)
+            .await
+            .map(drop)
+        })?;
+        Ok(())
+    }
+}
