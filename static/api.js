@@ -1,0 +1,272 @@
+// @ts-check
+/**
+ * The HTTP side of the chat: JSON over fetch, and the one place where tokens are renewed.
+ *
+ * @import { Session, Tokens } from "./session.js"
+ * @import { Message } from "./timeline.js"
+ * @typedef {typeof globalThis.fetch} Fetch
+ * @typedef {{limit: number, before?: number, after?: number}} Cursor
+ * @typedef {{request<T>(name: string, callback: () => Promise<T>): Promise<T>}} Locks
+ */
+import { expiresWithin, isTokens } from "./session.js";
+import { isMessage } from "./timeline.js";
+
+/** API Gateway gives up after 29 s, so what has not come after 35 s will not come. */
+const REQUEST_TIMEOUT_MS = 35_000;
+/** Signing out must not hang on a dead network. */
+const LOGOUT_TIMEOUT_MS = 5_000;
+/** A token this close to its end might be over before the handshake arrives. */
+const RENEW_BEFORE_SECS = 60;
+
+/** The server answered with an error. The message is fit to be shown. */
+export class ApiError extends Error {
+  name = "ApiError";
+
+  /**
+   * @param {number} status
+   * @param {string} detail
+   * @param {{field: string, detail: string}[]} [fields]  what is wrong with which field (422)
+   * @param {number | null} [retryAfterSecs]
+   */
+  constructor(status, detail, fields = [], retryAfterSecs = null) {
+    super(detail);
+    this.status = status;
+    this.fields = fields;
+    this.retryAfterSecs = retryAfterSecs;
+  }
+}
+
+/** No answer, or none of ours (a captive portal, say). The message is fit to be shown. */
+export class Unreachable extends Error {
+  name = "Unreachable";
+
+  /** @param {unknown} [cause] */
+  constructor(cause) {
+    super("The server cannot be reached. Check your connection and try again.", { cause });
+  }
+}
+
+/** Nobody is signed in any more; the session has told its listeners already. */
+export class SessionEnded extends Error {
+  name = "SessionEnded";
+}
+
+export class Api {
+  #base;
+  #session;
+  #fetch;
+  #locks;
+  /** The renewal under way in this tab. @type {Promise<Tokens> | null} */
+  #renewal = null;
+
+  /**
+   * @param {object} deps
+   * @param {string} deps.base  prefix of every path, "" for the page's own origin
+   * @param {Session} deps.session
+   * @param {Fetch} deps.fetch
+   * @param {Locks | undefined} deps.locks  `navigator.locks`, which insecure origins do not have
+   */
+  constructor({ base, session, fetch, locks }) {
+    this.#base = base;
+    this.#session = session;
+    this.#fetch = fetch;
+    this.#locks = locks;
+  }
+
+  /**
+   * @param {string} username
+   * @param {string} password
+   */
+  async register(username, password) {
+    await this.#send("POST", "/auth/register", { body: { username, password } });
+  }
+
+  /**
+   * Begins the session.
+   * @param {string} username
+   * @param {string} password
+   */
+  async login(username, password) {
+    const tokens = await this.#send("POST", "/auth/login", { body: { username, password } });
+    if (!isTokens(tokens)) throw new Unreachable();
+    this.#session.begin(tokens);
+  }
+
+  /** Ends the session, here in any case: whoever signs out must not stay in for want of a network. */
+  async logout() {
+    const tokens = this.#session.tokens;
+    try {
+      if (tokens) {
+        const body = { refresh_token: tokens.refresh_token };
+        await this.#send("POST", "/auth/logout", { body, timeoutMs: LOGOUT_TIMEOUT_MS });
+      }
+    } catch (error) {
+      console.warn("The server was not told of the sign-out.", error);
+    } finally {
+      this.#session.end("signed-out");
+    }
+  }
+
+  /**
+   * @param {Cursor} cursor
+   * @returns {Promise<Message[]>}
+   */
+  async messages(cursor) {
+    const query = new URLSearchParams(Object.entries(cursor).map(([name, value]) => [name, String(value)]));
+    const page = await this.#sendAuthorised("GET", `/auth/messages?${query}`);
+    if (!Array.isArray(page)) throw new Unreachable();
+    return page.filter(isMessage);
+  }
+
+  /** An access token good for a handshake, which cannot tell a browser why it was refused. */
+  async accessToken() {
+    const tokens = this.#session.tokens;
+    if (!tokens) throw new SessionEnded();
+    if (!expiresWithin(tokens, RENEW_BEFORE_SECS)) return tokens.access_token;
+    return (await this.renew(tokens.access_token)).access_token;
+  }
+
+  /**
+   * Finds out why a handshake failed, by what a browser can read: an answer to a request.
+   * An access token may outlive its revoked session; only a renewal is sure to notice, so a second
+   * refusal in a row asks for one.
+   * @param {number} refusals  handshakes refused in a row
+   */
+  async probe(refusals) {
+    await this.messages({ limit: 1 });
+    const tokens = this.#session.tokens;
+    if (refusals === 2 && tokens) await this.renew(tokens.access_token);
+  }
+
+  /**
+   * Replaces a token that was refused or is about to end. One renewal at a time: the callers in
+   * this tab share it, other tabs wait for it.
+   * @param {string} staleToken
+   * @returns {Promise<Tokens>}
+   */
+  renew(staleToken) {
+    this.#renewal ??= this.#locked(() => this.#renewLocked(staleToken)).finally(() => {
+      this.#renewal = null;
+    });
+    return this.#renewal;
+  }
+
+  /**
+   * Without Web Locks two tabs may renew at once; the server bears it (it leads both to the same
+   * new token for 30 s).
+   * @param {() => Promise<Tokens>} callback
+   * @returns {Promise<Tokens>}
+   */
+  #locked(callback) {
+    return this.#locks ? this.#locks.request("lambda-chat.renew", callback) : callback();
+  }
+
+  /** @param {string} staleToken */
+  async #renewLocked(staleToken) {
+    const held = this.#session.tokens;
+    if (!held) throw new SessionEnded();
+    // Another tab was first.
+    if (held.access_token !== staleToken && !expiresWithin(held, 0)) return held;
+
+    try {
+      const tokens = await this.#send("POST", "/auth/refresh", { body: { refresh_token: held.refresh_token } });
+      if (!isTokens(tokens)) throw new Unreachable();
+      this.#session.renew(held, tokens);
+    } catch (error) {
+      if (!isUnauthorized(error)) throw error;
+      // Only if it is still the refused session: without locks another tab may hold a newer token.
+      if (this.#session.tokens?.refresh_token === held.refresh_token) this.#session.end("expired");
+    }
+    const current = this.#session.tokens;
+    if (!current) throw new SessionEnded();
+    return current;
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} path
+   */
+  async #sendAuthorised(method, path) {
+    const tokens = this.#session.tokens;
+    if (!tokens) throw new SessionEnded();
+    try {
+      return await this.#send(method, path, { token: tokens.access_token });
+    } catch (error) {
+      if (!isUnauthorized(error)) throw error;
+      const renewed = await this.renew(tokens.access_token);
+      return this.#send(method, path, { token: renewed.access_token });
+    }
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {{body?: object, token?: string, timeoutMs?: number}} options
+   * @returns {Promise<any>} the parsed body
+   */
+  async #send(method, path, { body, token, timeoutMs = REQUEST_TIMEOUT_MS }) {
+    /** @type {Record<string, string>} */
+    const headers = { accept: "application/json, application/problem+json" };
+    if (body) headers["content-type"] = "application/json";
+    if (token) headers["authorization"] = `Bearer ${token}`;
+
+    let response, text;
+    try {
+      response = await this.#fetch(this.#base + path, {
+        method,
+        headers,
+        body: body && JSON.stringify(body),
+        cache: "no-store",
+        credentials: "omit",
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+      text = await response.text();
+    } catch (cause) {
+      throw new Unreachable(cause);
+    }
+
+    const json = parseJson(text);
+    if (!response.ok) throw apiError(response, json);
+    return json;
+  }
+}
+
+/**
+ * From problem+json (`detail`, `errors`) or the gateway's own form (`message`).
+ * @param {Response} response
+ * @param {any} json
+ */
+function apiError(response, json) {
+  const fields = Array.isArray(json?.errors) ? json.errors.filter(isFieldError) : [];
+  const said = [json?.detail, json?.message, json?.title].find((words) => typeof words === "string" && words !== "");
+  const detail = response.status >= 500 || !said
+    ? `The server could not do this (${response.status}). Please try again in a moment.`
+    : said;
+  return new ApiError(response.status, detail, fields, retryAfterSecs(response));
+}
+
+/** @param {any} value */
+function isFieldError(value) {
+  return typeof value?.field === "string" && typeof value?.detail === "string";
+}
+
+/** @param {Response} response */
+function retryAfterSecs(response) {
+  const header = response.headers.get("retry-after");
+  const secs = header === null || header === "" ? NaN : Number(header);
+  return Number.isFinite(secs) && secs >= 0 ? secs : null;
+}
+
+/** @param {unknown} error */
+function isUnauthorized(error) {
+  return error instanceof ApiError && error.status === 401;
+}
+
+/** @param {string} text */
+function parseJson(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

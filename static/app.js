@@ -1,0 +1,92 @@
+// @ts-check
+/**
+ * Wires the modules together: one view at a time, the chat for who is signed in.
+ *
+ * @import { Reason } from "./session.js"
+ */
+import { Api } from "./api.js";
+import * as chat from "./chat.js";
+import { config } from "./config.js";
+import { Outbox } from "./outbox.js";
+import { Room } from "./room.js";
+import { Session, openStorage } from "./session.js";
+import * as signIn from "./sign-in.js";
+import { ChatSocket } from "./socket.js";
+import { find } from "./view.js";
+
+/** @type {Record<Reason, string>} */
+const NOTICES = {
+  "signed-in": "",
+  "signed-out": "",
+  expired: "Your session has ended. Please sign in again.",
+  elsewhere: "You have been signed out in another tab.",
+};
+
+const root = find(document, "[data-root]");
+const session = new Session(openStorage(() => window.localStorage));
+const tabStorage = openStorage(() => window.sessionStorage);
+const api = new Api({
+  base: config.httpBase,
+  session,
+  fetch: (input, init) => window.fetch(input, init),
+  locks: navigator.locks,
+});
+const wsUrl = config.wsUrl || new URL("/ws", location.href).href.replace(/^http/, "ws");
+
+let formerUsername = "";
+let leave = () => {};
+
+/** @param {Reason | null} reason  null when the page loads */
+function show(reason) {
+  leave();
+  const { username } = session;
+  if (username === null) {
+    document.title = "Sign in · Lambda Chat";
+    const notice = reason === null ? "" : NOTICES[reason];
+    leave = signIn.mount(root, { api, notice, username: reason === "expired" ? formerUsername : "" });
+  } else {
+    document.title = "Lambda Chat";
+    formerUsername = username;
+    leave = showChat(username);
+  }
+}
+
+/** @param {string} username */
+function showChat(username) {
+  const socket = new ChatSocket({
+    url: wsUrl,
+    accessToken: () => api.accessToken(),
+    probe: (refusals) => api.probe(refusals),
+    isOnLine: () => navigator.onLine,
+  });
+  const room = new Room({ api, socket, outbox: new Outbox(tabStorage, username), username });
+  const unmount = chat.mount(root, {
+    room,
+    storage: tabStorage,
+    signOut: () => {
+      // First the socket: the server closes those of a session that ends, and it would come back.
+      room.stop();
+      api.logout();
+    },
+  });
+
+  const shown = new AbortController();
+  const { signal } = shown;
+  window.addEventListener("online", () => socket.networkUp(), { signal });
+  window.addEventListener("offline", () => socket.networkDown(), { signal });
+  window.addEventListener("pageshow", (event) => event.persisted && socket.wake(), { signal });
+  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && socket.wake(), { signal });
+  // A closed tab takes its unsent messages with it.
+  window.addEventListener("beforeunload", (event) => room.pending.length > 0 && event.preventDefault(), { signal });
+  room.start();
+
+  return () => {
+    shown.abort();
+    room.stop();
+    unmount();
+  };
+}
+
+session.addEventListener("change", (event) => show(/** @type {CustomEvent} */ (event).detail.reason));
+window.addEventListener("storage", (event) => session.storageChanged(event));
+show(null);

@@ -1,0 +1,301 @@
+// @ts-check
+/**
+ * The state of the chat: what was said, what is being sent, how the line is. No page in here;
+ * the view renders from it.
+ *
+ * Fires "change" after anything has changed, and "refused" with `detail: {client_id, text, reason}`
+ * when the server would not take a message.
+ *
+ * @import { Api } from "./api.js"
+ * @import { ChatSocket } from "./socket.js"
+ * @import { Outbox } from "./outbox.js"
+ * @import { Message } from "./timeline.js"
+ */
+import { SessionEnded } from "./api.js";
+import { backOffMs } from "./backoff.js";
+import { Timeline, isMessage } from "./timeline.js";
+
+export const PAGE_MESSAGES = 50;
+export const CATCH_UP_MESSAGES = 200;
+/** The echo normally takes well under a second. */
+export const ECHO_WITHIN_MS = 10_000;
+/** Then it is no longer the network; the text stays, with a button to try again. */
+export const ATTEMPTS_MAX = 6;
+const GAP_FETCHES_MAX = 3;
+
+export class Room extends EventTarget {
+  username;
+  #api;
+  #socket;
+  #outbox;
+  #random;
+  #timeline = new Timeline();
+  #listening = new AbortController();
+
+  /** Whether the page of older messages is under way. */
+  loadingOlder = false;
+  /** Whether the last try to get it failed. */
+  olderFailed = false;
+  /** Whether the last try to get what is new failed; it is tried again by itself. */
+  catchUpFailed = false;
+  /** Words of the server that belong to no message, or "". */
+  notice = "";
+
+  /** Counts the runs of catching up; a run that is not the latest gives way. */
+  #catchUpRun = 0;
+  #catchingUp = false;
+
+  /** The pending message under way. @type {string | null} */
+  #inFlight = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #echoTimer;
+
+  /**
+   * @param {object} deps
+   * @param {Pick<Api, "messages">} deps.api
+   * @param {ChatSocket} deps.socket
+   * @param {Outbox} deps.outbox
+   * @param {string} deps.username
+   * @param {() => number} [deps.random]
+   */
+  constructor({ api, socket, outbox, username, random = Math.random }) {
+    super();
+    this.#api = api;
+    this.#socket = socket;
+    this.#outbox = outbox;
+    this.username = username;
+    this.#random = random;
+  }
+
+  get messages() {
+    return this.#timeline.messages;
+  }
+
+  get loaded() {
+    return this.#timeline.loaded;
+  }
+
+  get hasOlder() {
+    return this.#timeline.hasOlder;
+  }
+
+  get pending() {
+    return this.#outbox.pending;
+  }
+
+  get connection() {
+    return this.#socket.state;
+  }
+
+  start() {
+    const { signal } = this.#listening;
+    this.#socket.addEventListener("state", () => this.#changed(), { signal });
+    this.#socket.addEventListener("open", () => this.#opened(), { signal });
+    this.#socket.addEventListener("close", () => this.#closed(), { signal });
+    this.#socket.addEventListener("frame", (event) => this.#received(/** @type {CustomEvent} */ (event).detail), { signal });
+    this.#socket.start();
+  }
+
+  stop() {
+    this.#listening.abort();
+    this.#socket.stop();
+    this.#closed();
+  }
+
+  /** Takes a text that keeps the rules. @param {string} text */
+  send(text) {
+    this.notice = "";
+    this.#outbox.add(text);
+    this.#pump();
+    this.#changed();
+  }
+
+  /** Tries a refused message again. @param {string} clientId */
+  retry(clientId) {
+    this.#outbox.retry(clientId);
+    this.#pump();
+    this.#changed();
+  }
+
+  /** Forgets a refused message. @param {string} clientId */
+  discard(clientId) {
+    this.#outbox.remove(clientId);
+    this.#changed();
+  }
+
+  /** Forgets everything that is not sent. */
+  discardAll() {
+    this.#outbox.clear();
+    this.#changed();
+  }
+
+  async loadOlder() {
+    if (this.loadingOlder || !this.hasOlder) return;
+    this.loadingOlder = true;
+    this.olderFailed = false;
+    this.#changed();
+    try {
+      this.#timeline.addOlder(await this.#api.messages({ limit: PAGE_MESSAGES, before: this.#timeline.firstId }));
+    } catch {
+      this.olderFailed = true;
+    }
+    this.loadingOlder = false;
+    this.#changed();
+  }
+
+  get #stopped() {
+    return this.#listening.signal.aborted;
+  }
+
+  #changed() {
+    if (!this.#stopped) this.dispatchEvent(new Event("change"));
+  }
+
+  #opened() {
+    // The socket is open first, so nothing can fall between the fetched and the live messages.
+    this.#catchUp();
+    this.#pump();
+  }
+
+  #closed() {
+    clearTimeout(this.#echoTimer);
+    this.#inFlight = null;
+    // When the socket opens again, everything is asked for again.
+    this.#catchUpRun += 1;
+    this.#catchingUp = false;
+  }
+
+  /** @param {any} frame */
+  #received(frame) {
+    if (frame.type === "message") {
+      if (isMessage(frame)) this.#messageReceived(frame);
+    } else if (frame.type === "error") {
+      this.#errorReceived(frame);
+    } else if (frame.type === undefined && typeof frame.message === "string") {
+      this.#gatewayFailed();
+    }
+  }
+
+  /** @param {Message} message */
+  #messageReceived(message) {
+    this.#timeline.receive(message);
+    this.#acknowledge([message]);
+    if (this.#timeline.hasGap && !this.#catchingUp) this.#catchUp();
+    this.#changed();
+  }
+
+  /** @param {{client_id?: unknown, detail?: unknown}} frame */
+  #errorReceived({ client_id, detail }) {
+    const reason = typeof detail === "string" && detail !== "" ? detail : "The server refused it.";
+    if (typeof client_id !== "string") {
+      this.notice = reason;
+      this.#changed();
+      return;
+    }
+    const refused = this.#outbox.refuse(client_id, reason);
+    if (!refused) return;
+    this.#landed(client_id);
+    this.dispatchEvent(new CustomEvent("refused", { detail: { client_id, text: refused.text, reason } }));
+    this.#changed();
+  }
+
+  /** API Gateway's own error frame names no message, but only one is under way at a time. */
+  #gatewayFailed() {
+    const attempts = (this.#inFlight && this.#outbox.find(this.#inFlight)?.attempts) || 0;
+    if (attempts === 0) return;
+    clearTimeout(this.#echoTimer);
+    this.#echoTimer = setTimeout(() => this.#unanswered(), backOffMs(attempts, this.#random));
+  }
+
+  /** @param {readonly Message[]} messages */
+  #acknowledge(messages) {
+    for (const { username, client_id } of messages) {
+      if (username === this.username && client_id && this.#outbox.remove(client_id)) this.#landed(client_id);
+    }
+  }
+
+  /** @param {string} clientId */
+  #landed(clientId) {
+    if (this.#inFlight !== clientId) return;
+    clearTimeout(this.#echoTimer);
+    this.#inFlight = null;
+    this.#pump();
+  }
+
+  #unanswered() {
+    this.#inFlight = null;
+    this.#pump();
+    this.#changed();
+  }
+
+  /**
+   * Sends the next one. One at a time: each frame is an invocation of its own in the cloud, so two
+   * under way at once could arrive in either order.
+   */
+  #pump() {
+    if (this.#inFlight !== null) return;
+    const next = this.#outbox.next;
+    if (!next) return;
+    if (next.attempts >= ATTEMPTS_MAX) {
+      this.#outbox.refuse(next.client_id, "The server did not answer.");
+      this.#pump();
+      return;
+    }
+    if (!this.#socket.send({ action: "send", text: next.text, client_id: next.client_id })) return;
+    next.attempts += 1;
+    this.#inFlight = next.client_id;
+    this.#echoTimer = setTimeout(() => this.#unanswered(), ECHO_WITHIN_MS);
+  }
+
+  /** Fetches what is new, and again while something is known to be lacking. */
+  async #catchUp() {
+    const run = ++this.#catchUpRun;
+    this.#catchingUp = true;
+    let failures = 0;
+    let gapFetches = 0;
+    for (let done = false; !done; ) {
+      try {
+        await this.#fetchNewer(run);
+        if (run !== this.#catchUpRun) return;
+        failures = 0;
+        this.catchUpFailed = false;
+        // Promised not to happen: whoever sees a message can fetch all before it.
+        if (this.#timeline.hasGap && ++gapFetches >= GAP_FETCHES_MAX) this.#timeline.acceptGap();
+        done = !this.#timeline.hasGap;
+        if (!done) await pause(backOffMs(gapFetches, this.#random));
+      } catch (error) {
+        if (run !== this.#catchUpRun || error instanceof SessionEnded) return;
+        this.catchUpFailed = true;
+        this.#changed();
+        await pause(backOffMs(failures++, this.#random));
+      }
+      if (run !== this.#catchUpRun) return;
+    }
+    this.#catchingUp = false;
+    this.#changed();
+  }
+
+  /** @param {number} run */
+  async #fetchNewer(run) {
+    for (;;) {
+      // From an empty room, too, the newest page is enough: what is older comes by scrolling back.
+      const cursor = this.#timeline.lastId === 0
+        ? { limit: PAGE_MESSAGES }
+        : { limit: CATCH_UP_MESSAGES, after: this.#timeline.lastId };
+      const page = await this.#api.messages(cursor);
+      if (run !== this.#catchUpRun) return;
+      this.#timeline.addNewer(page);
+      this.#acknowledge(page);
+      if (!("after" in cursor) || page.length < cursor.limit) return;
+      this.#changed();
+    }
+  }
+}
+
+/**
+ * @param {number} ms
+ * @returns {Promise<void>}
+ */
+function pause(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
