@@ -1,2 +1,100 @@
-//! x
-fn main() {}
+//! The program `local-dev`.
+
+use std::{
+    error::Error,
+    io::{Write, stderr, stdout},
+    process::{ExitCode, exit},
+};
+
+use clap::Parser;
+use local_dev::{
+    chat, cli::Cli, gateway::Gateway, server::Bound, settings, static_files::StaticFiles,
+};
+use shared::{clock::Clock, settings::Lookup};
+use tokio::{runtime::Runtime, select};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    let result = runtime.block_on(run(&cli));
+    // What has not ended by now is not waited for.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&*error),
+    }
+}
+
+async fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
+    let mut signals = Signals::listen()?;
+    let static_files = StaticFiles::open(&cli.static_dir)?;
+    let bound = Bound::to(&cli.host, cli.port).await?;
+    let lookup = settings::with_local_defaults(
+        Lookup::environment(),
+        cli.database_url.as_deref(),
+        bound.address(),
+    )?;
+    let (http_api, websocket_api) = chat::apis(lookup, Clock::system()).await?;
+    let gateway = Gateway { http_api, websocket_api, static_files, limits: cli.limits() };
+    let server = bound.serve(gateway);
+    writeln!(stdout(), "listening on http://{}", server.local_addr())?;
+    stdout().flush()?;
+
+    signals.next().await;
+    tracing::info!("closing sockets; press Ctrl-C again to exit at once");
+    select! {
+        () = server.shutdown() => Ok(()),
+        () = signals.next() => exit(130),
+    }
+}
+
+fn fail(error: &(impl Error + ?Sized)) -> ExitCode {
+    // If standard error is gone, there is nobody to tell.
+    writeln!(stderr(), "local-dev: {error}").ok();
+    ExitCode::FAILURE
+}
+
+/// The signals that ask a program to end: Ctrl-C and, where it exists, SIGTERM.
+struct Signals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    /// Signals are caught from now on.
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl Signals {
+    #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    async fn next(&mut self) {
+        // If Ctrl-C cannot be caught, it ends the program anyway.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}

@@ -4,7 +4,11 @@
 
 use std::io::{IsTerminal, stderr};
 
-use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    filter::{LevelFilter, ParseError, Targets},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::settings::{Lookup, SettingError};
 
@@ -39,13 +43,19 @@ pub fn start(lookup: &Lookup) -> Result<(), SettingError> {
 
 /// `info`, or levels by target: `info,sqlx=warn`.
 fn parse_levels(text: &str) -> Result<Targets, SettingError> {
-    text.parse().map_err(|error| {
-        SettingError::new(
-            "LOG",
-            format!("{text:?} is not a list of log levels: {error}"),
-            "info,sqlx=warn",
-        )
-    })
+    let bad = |problem: &str| {
+        let problem = format!(
+            "{text:?} is not a list of log levels: {problem}; allowed are off, error, warn, info, debug and trace, \
+             each for everything or for a part of the program as part=level, separated by commas"
+        );
+        SettingError::new("LOG", problem, "info,sqlx=warn")
+    };
+    // A word that is no level would pass for the name of a part.
+    let is_unknown = |part: &&str| !part.contains('=') && part.parse::<LevelFilter>().is_err();
+    if let Some(word) = text.split(',').map(str::trim).find(is_unknown) {
+        return Err(bad(&format!("{word:?} is no level")));
+    }
+    text.parse().map_err(|error: ParseError| bad(&error.to_string()))
 }
 
 #[cfg(test)]
@@ -57,7 +67,9 @@ mod tests {
         for good in ["info", "off", "debug,sqlx=warn", "shared=trace"] {
             assert!(parse_levels(good).is_ok(), "{good}");
         }
-        let error = parse_levels("sqlx=loud").unwrap_err().to_string();
-        assert!(error.starts_with("LOG: \"sqlx=loud\" is not a list of log levels"), "{error}");
+        for bad in ["loud", "sqlx=loud", "info,verbose"] {
+            let error = parse_levels(bad).unwrap_err().to_string();
+            assert!(error.contains("is not a list of log levels"), "{error}");
+        }
     }
 }

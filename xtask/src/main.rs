@@ -1,2 +1,60 @@
-//! x
-fn main() {}
+//! What takes more than one cargo command: `cargo xtask --help`.
+
+mod build;
+mod screenshot;
+
+use std::{
+    io::{Write, stderr},
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use clap::{Parser, Subcommand};
+
+/// Tasks of lambda-chat's developers.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build every function as Lambda runs it: target/lambda/NAME/bootstrap
+    Build(build::Build),
+    /// Take the README's picture of the chat anew: docs/chat.png
+    Screenshot,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Build(build) => build.run(),
+        Task::Screenshot => screenshot::take(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            // If standard error is gone, there is nobody to tell.
+            writeln!(stderr(), "xtask: {problem}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's folder.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Cargo, run in the workspace's folder.
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// Runs a command to its end.
+fn run(command: &mut Command) -> Result<(), String> {
+    let status = command.status().map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}")) }
+}

@@ -3,7 +3,7 @@
 //! Not `sqlx::migrate!`: it takes an advisory lock and mixes its own rows into the transaction of a step, neither of
 //! which DSQL has.
 
-use super::{Store, Tries, is_conflict, is_unique_violation, with_pool};
+use super::{Store, Tries, is_conflict, with_pool};
 use crate::{clock::Clock, error::Result};
 
 /// Every step in order. A step's number is its place, from 1.
@@ -51,15 +51,14 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// Runs one statement, again if another program is just running it too: PostgreSQL reports two `create table if
-    /// not exists` at once as a violated unique key of its own catalogue.
+    /// Runs one statement, again if another program is just running it too.
     async fn run_step(&self, sql: &'static str) -> Result<()> {
         let mut tries = Tries::default();
         loop {
             let outcome =
                 with_pool!(self.writer, |pool| sqlx::query(sql).execute(pool).await.map(drop));
             match outcome {
-                Err(error) if is_unique_violation(&error) || is_conflict(&error) => {
+                Err(error) if is_just_being_made(&error) || is_conflict(&error) => {
                     if !tries.again().await {
                         return Err(error.into());
                     }
@@ -83,4 +82,11 @@ impl Store {
         })?;
         Ok(())
     }
+}
+
+/// PostgreSQL reports a `create table if not exists` that meets another one as a violated unique key of its own
+/// catalogue, a duplicate object or a duplicate table, whichever of them it comes upon first.
+fn is_just_being_made(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| matches!(&*code, "23505" | "42710" | "42P07"))
 }

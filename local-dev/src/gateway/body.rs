@@ -1,0 +1,67 @@
+//! Request bodies, read up to a limit.
+
+use std::time::Duration;
+
+use axum::{
+    body::{Body, HttpBody},
+    http::{HeaderMap, header::EXPECT},
+};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use tokio::time::timeout;
+
+/// Why a body could not be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum BodyError {
+    /// It is longer than the limit.
+    TooLarge,
+    /// It ended early or was not encoded as announced.
+    Broken,
+}
+
+/// Reads a body of at most `bytes_max` bytes.
+///
+/// Says that a body is too large as soon as that is known, while the client may still be sending. The rest is then read
+/// and thrown away in the background: a connection that is closed with unread bytes is reset, and many clients
+/// would see the reset in place of the answer.
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<Bytes, BodyError> {
+    if usize::try_from(body.size_hint().lower()).map_or(true, |bytes| bytes > bytes_max) {
+        // A client that waits for `100 Continue` has sent nothing, and reading would ask it to.
+        if !headers.contains_key(EXPECT) {
+            tokio::spawn(discard(body));
+        }
+        return Err(BodyError::TooLarge);
+    }
+    let mut body = body.into_data_stream();
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|_error| BodyError::Broken)?;
+        if bytes.len() + chunk.len() > bytes_max {
+            tokio::spawn(discard(Body::from_stream(body)));
+            return Err(BodyError::TooLarge);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
+
+/// Reads a body to its end, within reason.
+async fn discard(body: Body) {
+    const BYTES_MAX: usize = 64 * 1024 * 1024;
+    const TIME_MAX: Duration = Duration::from_secs(10);
+
+    let mut body = body.into_data_stream();
+    let mut bytes = 0;
+    let read = async {
+        while let Some(Ok(chunk)) = body.next().await
+            && bytes <= BYTES_MAX
+        {
+            bytes += chunk.len();
+        }
+    };
+    timeout(TIME_MAX, read).await.ok();
+}

@@ -1,0 +1,141 @@
+//! Connections as the rest of the gateway sees them: something that frames can be queued for, and that can be closed.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    identifier::Identifier, limits::OUTBOUND_BYTES_MAX, request::Caller, timestamp::Timestamp,
+};
+
+/// A client's connection.
+pub(crate) struct Connection {
+    pub(crate) id: Identifier,
+    pub(crate) caller: Caller,
+    pub(crate) connected_at: Timestamp,
+    /// Cancelled when the management API deletes the connection.
+    pub(crate) deleted: CancellationToken,
+    last_active_at: Mutex<Timestamp>,
+    messages: AtomicU16,
+    queue: mpsc::UnboundedSender<OutboundFrame>,
+    /// What the queue has room for, in bytes.
+    room: Arc<Semaphore>,
+}
+
+/// A text frame that waits for the socket.
+pub(crate) struct OutboundFrame {
+    pub(crate) text: String,
+    /// Its share of the queue's room, given back when the frame leaves the queue.
+    _room: OwnedSemaphorePermit,
+}
+
+/// The frames that wait for one socket, in order.
+pub(crate) type OutboundFrames = mpsc::UnboundedReceiver<OutboundFrame>;
+
+/// The client reads more slowly than it is sent to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct QueueFull;
+
+impl Connection {
+    /// A connection, and the end of its queue that belongs to the socket.
+    pub(crate) fn new(caller: Caller, connected_at: Timestamp) -> (Self, OutboundFrames) {
+        let (queue, frames) = mpsc::unbounded_channel();
+        let connection = Self {
+            id: Identifier::mint(connected_at),
+            caller,
+            connected_at,
+            deleted: CancellationToken::new(),
+            last_active_at: Mutex::new(connected_at),
+            messages: AtomicU16::new(0),
+            queue,
+            room: Arc::new(Semaphore::new(OUTBOUND_BYTES_MAX)),
+        };
+        (connection, frames)
+    }
+
+    /// Queues a text frame for the client. Never waits: a client that does not read must hold up nobody.
+    pub(crate) fn send(&self, text: String) -> Result<(), QueueFull> {
+        /// What a frame takes beside its text, so that empty ones cannot pile up.
+        const OVERHEAD_BYTES: usize = size_of::<OutboundFrame>();
+
+        let bytes = u32::try_from(text.len() + OVERHEAD_BYTES).map_err(|_error| QueueFull)?;
+        let room =
+            Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_error| QueueFull)?;
+        // Frames for a socket that has just closed are lost, as they would be on their way to it.
+        self.queue.send(OutboundFrame { text, _room: room }).ok();
+        Ok(())
+    }
+
+    /// The id of the client's next message.
+    pub(crate) fn mint_message_id(&self, now: Timestamp) -> Identifier {
+        self.id.message(now, self.messages.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Notes that a message went one way or the other.
+    pub(crate) fn touch(&self) {
+        *lock(&self.last_active_at) = Timestamp::now();
+    }
+
+    /// When a message last went one way or the other.
+    pub(crate) fn last_active_at(&self) -> Timestamp {
+        *lock(&self.last_active_at)
+    }
+}
+
+/// The open connections by id.
+#[derive(Default)]
+pub(crate) struct Connections(Mutex<HashMap<String, Arc<Connection>>>);
+
+impl Connections {
+    /// Makes `connection` known to the management API.
+    pub(crate) fn insert(&self, connection: &Arc<Connection>) {
+        lock(&self.0).insert(connection.id.to_string(), Arc::clone(connection));
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<Arc<Connection>> {
+        lock(&self.0).get(id).cloned()
+    }
+
+    pub(crate) fn remove(&self, id: &str) -> Option<Arc<Connection>> {
+        lock(&self.0).remove(id)
+    }
+}
+
+/// What these locks guard is whole between any two statements, so a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderMap, HeaderValue, header::HOST};
+
+    use super::*;
+
+    #[test]
+    fn a_full_queue_takes_nothing_until_it_is_read() {
+        let host = HeaderMap::from_iter([(HOST, HeaderValue::from_static("localhost"))]);
+        let caller = Caller::parse(&host, "127.0.0.1:5000".parse().unwrap()).unwrap();
+        let (connection, mut frames) = Connection::new(caller, Timestamp::now());
+
+        let large = "x".repeat(OUTBOUND_BYTES_MAX / 2);
+        assert_eq!(connection.send(large.clone()), Ok(()));
+        assert_eq!(connection.send(large.clone()), Err(QueueFull));
+        let mut small = 0;
+        while connection.send(String::new()) == Ok(()) {
+            small += 1;
+        }
+        assert!(small < OUTBOUND_BYTES_MAX / 8, "{small}");
+
+        drop(frames.try_recv().unwrap());
+        assert_eq!(connection.send("after".to_owned()), Ok(()));
+        assert_eq!(connection.send(large), Err(QueueFull));
+    }
+}

@@ -1,0 +1,222 @@
+//! The management API: post to a connection, look at it, close it.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE},
+};
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    RunningGateway,
+    body::{self, BodyError},
+    connection::{Connection, QueueFull},
+    error_response,
+    identifier::{self, Identifier, mint_trace},
+    limits::MESSAGE_BYTES_MAX,
+    timestamp::Timestamp,
+};
+
+/// Answers a request below the stage's path. The only thing there is `@connections/{id}`.
+pub(crate) async fn answer(
+    State(gateway): State<Arc<RunningGateway>>,
+    request: Request,
+) -> Response<Body> {
+    let Some(id) = connection_id(request.uri().path()) else {
+        return error_response(StatusCode::FORBIDDEN);
+    };
+    let (request, body) = request.into_parts();
+    // Read whatever comes of it, so that the client can use its TCP connection again.
+    let body = body::read(&request.headers, body, MESSAGE_BYTES_MAX).await;
+    let mut response = match request.method {
+        _ if !identifier::is_well_formed(&id) => {
+            let message = format!("Invalid connectionId: {id}");
+            error(StatusCode::BAD_REQUEST, "BadRequestException", &message)
+        }
+        Method::POST => post(&gateway, &id, body),
+        Method::GET => get(&gateway, &id),
+        Method::DELETE => delete(&gateway, &id),
+        _ => error(
+            StatusCode::FORBIDDEN,
+            "MissingAuthenticationTokenException",
+            "Missing Authentication Token",
+        ),
+    };
+    add_request_ids(&mut response);
+    response
+}
+
+/// The id in `/{stage}/@connections/{id}`. Clients differ in what they percent-encode.
+fn connection_id(path: &str) -> Option<String> {
+    let mut segments = path.trim_start_matches('/').split('/').skip(1);
+    let [collection, id] = [segments.next()?, segments.next()?]
+        .map(|segment| percent_decode_str(segment).decode_utf8_lossy());
+    (collection == "@connections" && segments.next().is_none()).then(|| id.into_owned())
+}
+
+/// `PostToConnection`. The answer says that the frame is queued, not that the client has it.
+fn post(gateway: &RunningGateway, id: &str, body: Result<Bytes, BodyError>) -> Response<Body> {
+    let body = match body {
+        Ok(body) => body,
+        Err(BodyError::TooLarge) => {
+            return error(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "PayloadTooLargeException",
+                "Payload Too Large",
+            );
+        }
+        Err(BodyError::Broken) => {
+            return error(StatusCode::BAD_REQUEST, "BadRequestException", "Bad Request");
+        }
+    };
+    let Some(connection) = gateway.connections.get(id) else { return gone() };
+    // Frames are text. What API Gateway does with a body that is not UTF-8 is not known.
+    match connection.send(String::from_utf8_lossy(&body).into_owned()) {
+        Ok(()) => json_response(StatusCode::OK, String::new()),
+        Err(QueueFull) => {
+            error(StatusCode::TOO_MANY_REQUESTS, "LimitExceededException", "Too Many Requests")
+        }
+    }
+}
+
+/// `GetConnection`.
+fn get(gateway: &RunningGateway, id: &str) -> Response<Body> {
+    match gateway.connections.get(id) {
+        Some(connection) => json_response(StatusCode::OK, describe(&connection)),
+        None => gone(),
+    }
+}
+
+/// `DeleteConnection`.
+fn delete(gateway: &RunningGateway, id: &str) -> Response<Body> {
+    match gateway.connections.remove(id) {
+        Some(connection) => {
+            connection.deleted.cancel();
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response
+        }
+        None => gone(),
+    }
+}
+
+/// What is known of a connection, spaced as API Gateway does.
+fn describe(connection: &Connection) -> String {
+    let source_ip = connection.caller.source_ip;
+    let user_agent =
+        connection.caller.user_agent.as_deref().map_or_else(String::new, |agent| {
+            format!(",\n    \"userAgent\" : {}", Value::from(agent))
+        });
+    let connected_at = connection.connected_at.iso_8601();
+    let last_active_at = connection.last_active_at().iso_8601();
+    format!(
+        r#"{{
+  "identity" : {{
+    "sourceIp" : "{source_ip}"{user_agent}
+  }},
+  "connectedAt" : "{connected_at}",
+  "lastActiveAt" : "{last_active_at}"
+}}"#
+    )
+}
+
+/// There is no such connection. The body is empty indeed.
+fn gone() -> Response<Body> {
+    let mut response = json_response(StatusCode::GONE, String::new());
+    set_error_type(&mut response, "GoneException");
+    response
+}
+
+fn error(status: StatusCode, error_type: &'static str, message: &str) -> Response<Body> {
+    let mut response = json_response(status, json!({ "message": message }).to_string());
+    set_error_type(&mut response, error_type);
+    response
+}
+
+fn set_error_type(response: &mut Response<Body>, error_type: &'static str) {
+    let name = HeaderName::from_static("x-amzn-errortype");
+    response.headers_mut().insert(name, HeaderValue::from_static(error_type));
+}
+
+fn json_response(status: StatusCode, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Adds the ids that API Gateway gives every request. One that is malformed gets no trace.
+fn add_request_ids(response: &mut Response<Body>) {
+    let now = Timestamp::now();
+    let trace = (response.status() != StatusCode::BAD_REQUEST).then(|| mint_trace(now));
+    for (name, value) in [
+        ("x-amzn-requestid", Some(Uuid::new_v4().to_string())),
+        ("x-amz-apigw-id", Some(Identifier::mint(now).to_string())),
+        ("x-amzn-trace-id", trace),
+    ] {
+        if let Some(value) = value {
+            let value = HeaderValue::from_str(&value).expect("ids are ASCII");
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderMap, header::HOST};
+
+    use super::*;
+    use crate::gateway::request::Caller;
+
+    #[test]
+    fn ids_are_found_in_encoded_and_in_raw_paths() {
+        for path in [
+            "/ws/@connections/QkT3rfHsDoECHlw=",
+            "/ws/@connections/QkT3rfHsDoECHlw%3D",
+            "/ws/%40connections/QkT3rfHsDoECHlw%3D",
+            "/ws/%40connections/QkT3rfHsDoECHlw%3d",
+        ] {
+            assert_eq!(connection_id(path).as_deref(), Some("QkT3rfHsDoECHlw="), "{path}");
+        }
+        for path in
+            ["/ws/", "/ws/@connections", "/ws/other/QkT3rfHsDoECHlw=", "/ws/@connections/a/b"]
+        {
+            assert_eq!(connection_id(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_connection_is_described_as_api_gateway_does() {
+        let host = (HOST, HeaderValue::from_static("localhost"));
+        let caller =
+            Caller::parse(&HeaderMap::from_iter([host]), "198.51.100.7:5000".parse().unwrap());
+        let mut caller = caller.unwrap();
+        caller.user_agent = Some("\"Mozilla\"/5.0".to_owned());
+        let connected_at = Timestamp::from_epoch_millis(1_795_428_930_101);
+        let (mut connection, _frames) = Connection::new(caller, connected_at);
+        let expected = r#"{
+  "identity" : {
+    "sourceIp" : "198.51.100.7",
+    "userAgent" : "\"Mozilla\"/5.0"
+  },
+  "connectedAt" : "2026-11-23T10:15:30.101Z",
+  "lastActiveAt" : "2026-11-23T10:15:30.101Z"
+}"#;
+        assert_eq!(describe(&connection), expected);
+
+        connection.caller.user_agent = None;
+        let expected = r#"{
+  "identity" : {
+    "sourceIp" : "198.51.100.7"
+  },
+  "connectedAt" : "2026-11-23T10:15:30.101Z",
+  "lastActiveAt" : "2026-11-23T10:15:30.101Z"
+}"#;
+        assert_eq!(describe(&connection), expected);
+    }
+}

@@ -1,0 +1,105 @@
+//! The web UI, which in the cloud comes from a CDN.
+
+use std::path::{Component, Path, PathBuf};
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+};
+use percent_encoding::percent_decode_str;
+use tower_http::services::ServeDir;
+
+/// Sent with every file. Scripts, styles and connections come from the same origin, and nobody may frame the page.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+    frame-ancestors 'none'";
+
+/// A folder of files to serve.
+#[derive(Clone, Debug)]
+pub struct StaticFiles {
+    dir: PathBuf,
+}
+
+/// A folder that does not hold a web UI.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the folder {dir:?} holds no index.html; start local-dev where it does, or name the folder \
+     with --static-dir"
+)]
+pub struct NoIndex {
+    dir: PathBuf,
+}
+
+impl StaticFiles {
+    /// The files in `dir`.
+    ///
+    /// # Errors
+    /// When `dir` has no `index.html`.
+    pub fn open(dir: &Path) -> Result<Self, NoIndex> {
+        let dir = dir.to_owned();
+        if dir.join("index.html").is_file() { Ok(Self { dir }) } else { Err(NoIndex { dir }) }
+    }
+
+    /// Answers any path with the file there, with `index.html` for a folder, or with 404.
+    pub(crate) fn router(&self) -> Router {
+        let not_found = Router::new().fallback(|| async { not_found() });
+        let files = ServeDir::new(&self.dir).fallback(not_found);
+        Router::new().fallback_service(files).layer(from_fn(protect))
+    }
+}
+
+/// Keeps tests from being served, and adds the headers.
+async fn protect(request: Request, next: Next) -> Response {
+    let mut response =
+        if is_test(request.uri().path()) { not_found() } else { next.run(request).await };
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Whether a path is below `/tests`, however it is spelled.
+fn is_test(path: &str) -> bool {
+    let path = percent_decode_str(path).decode_utf8_lossy();
+    let mut components = Path::new(&*path).components();
+    let first = components.find_map(|component| match component {
+        Component::Normal(name) => Some(name),
+        _ => None,
+    });
+    first.is_some_and(|name| name.eq_ignore_ascii_case("tests"))
+}
+
+fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, "Not Found\n").into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_found_in_every_spelling() {
+        for path in [
+            "/tests",
+            "/tests/a.js",
+            "//tests/a.js",
+            "/./tests/a.js",
+            "/%74ests/a.js",
+            "/TESTS/a.js",
+        ] {
+            assert!(is_test(path), "{path}");
+        }
+        for path in ["/", "/index.html", "/testsuite.js", "/a/tests"] {
+            assert!(!is_test(path), "{path}");
+        }
+    }
+}

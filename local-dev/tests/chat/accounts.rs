@@ -1,0 +1,132 @@
+//! Registering and logging in.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::{Needs, support::World};
+
+pub const NEEDS: Needs = Needs::Nothing;
+
+pub async fn a_user_registers_and_logs_in(world: World) {
+    let account = json!({"username": "Alice", "password": "correct horse"});
+    let registered = world.http.post("/auth/register", &account).await;
+    assert_eq!(registered.status, 201);
+    assert_eq!(registered.body, json!({"message": "Registration successful"}));
+    assert_eq!(registered.header("cache-control"), Some("no-store"));
+
+    // Upper case is folded.
+    for username in ["alice", "ALICE"] {
+        let login = json!({"username": username, "password": "correct horse"});
+        let tokens = world.http.post("/auth/login", &login).await;
+        assert_eq!(tokens.status, 200);
+        assert_eq!(tokens.body["token_type"], "Bearer");
+        assert_eq!(tokens.body["expires_in"], 900);
+        assert_eq!(tokens.header("cache-control"), Some("no-store"));
+        let access = tokens.body["access_token"].as_str().unwrap();
+        assert_eq!(world.http.get("/auth/messages", access).await.body, json!([]));
+    }
+}
+
+pub async fn a_username_is_given_once(world: World) {
+    world.register("alice").await;
+    for username in ["alice", "Alice"] {
+        let account = json!({"username": username, "password": "another password"});
+        let refused = world.http.post("/auth/register", &account).await;
+        assert_eq!(refused.status, 409);
+        assert_eq!(refused.body["type"], "urn:lambda-chat:problem:username-taken");
+    }
+    world.log_in("alice").await;
+}
+
+pub async fn of_two_registrations_at_once_one_wins(world: World) {
+    let register = |password: &'static str| {
+        let http = world.http.clone();
+        async move {
+            let account = json!({"username": "alice", "password": password});
+            http.post("/auth/register", &account).await.status.as_u16()
+        }
+    };
+    let (one, other) = tokio::join!(register("password one"), register("password two"));
+    let mut statuses = [one, other];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409]);
+    let winner = if one == 201 { "password one" } else { "password two" };
+    let login = json!({"username": "alice", "password": winner});
+    assert_eq!(world.http.post("/auth/login", &login).await.status, 200);
+}
+
+pub async fn a_wrong_password_and_an_unknown_user_are_the_same_answer(world: World) {
+    world.register("alice").await;
+    let too_long = "x".repeat(73);
+    let mut answers = Vec::new();
+    for (username, password) in [
+        ("alice", "wrong password"),
+        ("nobody", "wrong password"),
+        ("alice", ""),
+        ("alice", &too_long),
+        ("no such name!", "wrong password"),
+        ("alice\0", "wrong password"),
+        ("system", "wrong password"),
+    ] {
+        let login = json!({"username": username, "password": password});
+        let answer = world.http.post("/auth/login", &login).await;
+        assert_eq!(answer.status, 401, "{username:?} {password:?}");
+        answers.push(answer.body);
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+}
+
+pub async fn ten_failures_lock_a_login_until_the_window_has_passed(world: World) {
+    world.register("alice").await;
+    let wrong = json!({"username": "alice", "password": "wrong password"});
+    let right = json!({"username": "alice", "password": World::PASSWORD});
+    for _ in 0..10 {
+        assert_eq!(world.http.post("/auth/login", &wrong).await.status, 401);
+    }
+    for login in [&wrong, &right] {
+        let refused = world.http.post("/auth/login", login).await;
+        assert_eq!(refused.status, 429);
+        let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=900).contains(&seconds), "{seconds}");
+    }
+    // Only this name is locked.
+    world.register("bob").await;
+    world.log_in("bob").await;
+
+    world.clock.advance(Duration::from_mins(15));
+    world.log_in("alice").await;
+    // A success forgets the failures before it.
+    for _ in 0..10 {
+        assert_eq!(world.http.post("/auth/login", &wrong).await.status, 401);
+    }
+}
+
+pub async fn failures_in_parallel_do_not_slip_through(world: World) {
+    world.register("alice").await;
+    let attempts = (0..30).map(|_| {
+        let http = world.http.clone();
+        tokio::spawn(async move {
+            let wrong = json!({"username": "alice", "password": "wrong password"});
+            http.post("/auth/login", &wrong).await.status.as_u16()
+        })
+    });
+    let mut statuses = Vec::new();
+    for attempt in attempts.collect::<Vec<_>>() {
+        statuses.push(attempt.await.unwrap());
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 10, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 20, "{statuses:?}");
+}
+
+pub async fn a_login_renews_a_hash_of_another_cost(mut world: World) {
+    world.register("alice").await;
+    let old = world.password_hash("alice").await;
+    world.restart_with("BCRYPT_COST", "11").await;
+    world.log_in("alice").await;
+    let new = world.password_hash("alice").await;
+    assert!(new.starts_with("$2b$11$"), "{new}");
+    assert_ne!(old, new);
+    world.log_in("alice").await;
+    assert_eq!(world.password_hash("alice").await, new);
+}

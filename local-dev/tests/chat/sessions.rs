@@ -1,0 +1,190 @@
+//! Tokens: rotation, replay, logout, forgery.
+
+use std::time::Duration;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+
+use crate::{
+    Needs,
+    support::{World, http::Answer},
+};
+
+pub const NEEDS: Needs = Needs::Nothing;
+
+async fn refresh(world: &World, token: &str) -> Answer {
+    world.http.post("/auth/refresh", &json!({"refresh_token": token})).await
+}
+
+fn refresh_token(answer: &Answer) -> String {
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.body["refresh_token"].as_str().unwrap().to_owned()
+}
+
+pub async fn a_refresh_rotates_the_token(world: World) {
+    let alice = world.user("alice").await;
+    let mut current = alice.refresh.clone();
+    for _ in 0..3 {
+        world.clock.advance(Duration::from_mins(10));
+        let answer = refresh(&world, &current).await;
+        let next = refresh_token(&answer);
+        assert_ne!(next, current);
+        let access = answer.body["access_token"].as_str().unwrap();
+        assert_eq!(world.http.get("/auth/messages", access).await.status, 200);
+        current = next;
+    }
+}
+
+pub async fn the_previous_token_leads_to_the_same_successor_for_30_seconds(world: World) {
+    let alice = world.user("alice").await;
+    let successor = refresh_token(&refresh(&world, &alice.refresh).await);
+    for _ in 0..3 {
+        world.clock.advance(Duration::from_secs(10));
+        assert_eq!(refresh_token(&refresh(&world, &alice.refresh).await), successor);
+    }
+    // The successor itself goes on as usual.
+    assert_ne!(refresh_token(&refresh(&world, &successor).await), successor);
+}
+
+pub async fn two_refreshes_at_once_get_the_same_successor(world: World) {
+    let alice = world.user("alice").await;
+    let answers =
+        futures_util::future::join_all((0..8).map(|_| refresh(&world, &alice.refresh))).await;
+    let successors: Vec<String> = answers.iter().map(refresh_token).collect();
+    assert!(successors.iter().all(|token| *token == successors[0]), "{successors:?}");
+    assert_eq!(refresh(&world, &successors[0]).await.status, 200);
+}
+
+pub async fn a_replayed_token_ends_the_session(world: World) {
+    for replay_after_a_second_rotation in [false, true] {
+        let name = if replay_after_a_second_rotation { "alice" } else { "bob" };
+        let user = world.user(name).await;
+        let mut socket = world.connect(&user).await;
+        let mut current = refresh(&world, &user.refresh).await;
+        if replay_after_a_second_rotation {
+            current = refresh(&world, &refresh_token(&current)).await;
+        } else {
+            world.clock.advance(Duration::from_secs(31));
+        }
+        let replay = refresh(&world, &user.refresh).await;
+        assert_eq!(replay.status, 401, "{}", replay.body);
+
+        assert_eq!(socket.closed().await, (1000, "Connection Closed Normally".to_owned()));
+        assert_eq!(refresh(&world, &refresh_token(&current)).await.status, 401);
+        let access = current.body["access_token"].as_str().unwrap();
+        assert_eq!(world.http.get("/auth/messages", access).await.status, 401);
+        assert_eq!(world.handshake(access).open().await.err().unwrap(), 401);
+    }
+}
+
+pub async fn a_logout_ends_the_session_and_closes_its_sockets(world: World) {
+    let alice = world.user("alice").await;
+    let elsewhere = world.log_in("alice").await;
+    let mut closed = [world.connect(&alice).await, world.connect_plain(&alice).await];
+    let mut open = world.connect(&elsewhere).await;
+
+    let logout = json!({"refresh_token": alice.refresh});
+    for _ in 0..2 {
+        assert_eq!(world.http.post("/auth/logout", &logout).await.status, 204);
+    }
+    for socket in &mut closed {
+        assert_eq!(socket.closed().await.0, 1000);
+    }
+    assert_eq!(refresh(&world, &alice.refresh).await.status, 401);
+    let refused = world.http.get("/auth/messages", &alice.access).await;
+    assert_eq!(refused.status, 401);
+    assert!(refused.header("www-authenticate").unwrap().starts_with("Bearer"));
+    assert_eq!(world.handshake(&alice.access).open().await.err().unwrap(), 401);
+
+    // The user's other session goes on.
+    open.say("still here", "1").await;
+    assert_eq!(open.next_frame().await["text"], "still here");
+}
+
+pub async fn a_session_ends_with_its_refresh_token(world: World) {
+    let alice = world.user("alice").await;
+    world.clock.advance(Duration::from_hours(30 * 24) + Duration::from_secs(31));
+    assert_eq!(refresh(&world, &alice.refresh).await.status, 401);
+    assert_eq!(
+        world.http.post("/auth/logout", &json!({"refresh_token": alice.refresh})).await.status,
+        401
+    );
+}
+
+pub async fn tokens_that_are_no_good_are_refused(world: World) {
+    let alice = world.user("alice").await;
+    let claims = |token: &str| -> Value {
+        let payload = token.split('.').nth(1).unwrap();
+        serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+    };
+    let sign = |algorithm, key: &str, claims: &Value| {
+        let key = EncodingKey::from_secret(key.as_bytes());
+        jsonwebtoken::encode(&Header::new(algorithm), claims, &key).unwrap()
+    };
+    let without = |claims: &Value, claim: &str| {
+        let mut claims = claims.clone();
+        claims.as_object_mut().unwrap().remove(claim).unwrap();
+        claims
+    };
+    let forge = |good: &str| {
+        let good = claims(good);
+        let payload = BASE64_URL_SAFE_NO_PAD.encode(good.to_string());
+        vec![
+            String::new(),
+            "nonsense".to_owned(),
+            format!(
+                "{}.{payload}.",
+                BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#)
+            ),
+            sign(Algorithm::HS512, World::SECRET, &good),
+            sign(Algorithm::HS256, "another key of thirty-two bytes.", &good),
+            sign(Algorithm::HS256, World::SECRET, &without(&good, "exp")),
+            sign(Algorithm::HS256, World::SECRET, &without(&good, "typ")),
+            sign(Algorithm::HS256, World::SECRET, &without(&good, "sid")),
+        ]
+    };
+    let mut bad_access = forge(&alice.access);
+    bad_access.push(alice.refresh.clone());
+    let mut bad_refresh = forge(&alice.refresh);
+    bad_refresh.push(alice.access.clone());
+
+    let check = async |bad_access: &[String], bad_refresh: &[String]| {
+        for token in bad_access {
+            assert_eq!(world.http.get("/auth/messages", token).await.status, 401, "{token}");
+            assert_eq!(world.handshake(token).open().await.err().unwrap(), 401, "{token}");
+            let plain = world.plain_handshake(token).open().await;
+            assert_eq!(plain.err().unwrap(), 401, "{token}");
+        }
+        for token in bad_refresh {
+            assert_eq!(refresh(&world, token).await.status, 401, "{token}");
+            let logout = json!({"refresh_token": token});
+            assert_eq!(world.http.post("/auth/logout", &logout).await.status, 401, "{token}");
+        }
+    };
+    check(&bad_access, &bad_refresh).await;
+
+    let request = world.http.request(reqwest::Method::GET, "/auth/messages");
+    assert_eq!(world.http.send(request).await.status, 401);
+    let request = world.http.request(reqwest::Method::GET, "/auth/messages");
+    let basic = request.header("authorization", "Basic YWxpY2U6c2VjcmV0");
+    assert_eq!(world.http.send(basic).await.status, 401);
+
+    // 15 minutes, and 30 seconds for clocks that differ.
+    world.clock.advance(Duration::from_secs(900 + 29));
+    assert_eq!(world.http.get("/auth/messages", &alice.access).await.status, 200);
+    world.clock.advance(Duration::from_secs(2));
+    check(std::slice::from_ref(&alice.access), &[]).await;
+}
+
+pub async fn a_new_secret_signs_and_the_old_one_still_verifies(mut world: World) {
+    let alice = world.user("alice").await;
+    let new_secret = "a new secret that is long enough";
+    world.restart_with("JWT_SECRET", &format!("{new_secret},{}", World::SECRET)).await;
+    assert_eq!(world.http.get("/auth/messages", &alice.access).await.status, 200);
+    let renewed = refresh(&world, &alice.refresh).await;
+    let access = renewed.body["access_token"].as_str().unwrap().to_owned();
+    world.restart_with("JWT_SECRET", new_secret).await;
+    assert_eq!(world.http.get("/auth/messages", &access).await.status, 200);
+    assert_eq!(world.http.get("/auth/messages", &alice.access).await.status, 401);
+}

@@ -1,0 +1,247 @@
+//! Chromium, driven as a person would: by what is on the page.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    path::PathBuf,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use fantoccini::{
+    Client, ClientBuilder, Locator,
+    wd::{Capabilities, WebDriverCompatibleCommand},
+};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+/// How to get what is missing.
+pub const HINT: &str = "needs Chromium and its driver: apt-get install chromium chromium-driver";
+
+/// How long anything that must show may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A browser driver. Windows that it opens share nothing with each other.
+pub struct Chromium {
+    driver: Child,
+    port: u16,
+}
+
+impl Chromium {
+    /// The browser and its driver, if they are installed.
+    pub fn installed() -> Option<(PathBuf, PathBuf)> {
+        let path = std::env::var_os("PATH")?;
+        let find = |names: &[&str]| {
+            std::env::split_paths(&path)
+                .flat_map(|folder| {
+                    names.iter().map(move |name| folder.join(name)).collect::<Vec<_>>()
+                })
+                .find(|file| file.is_file())
+        };
+        Some((find(&["chromium", "chromium-browser", "google-chrome"])?, find(&["chromedriver"])?))
+    }
+
+    pub async fn start() -> Self {
+        let (_browser, driver) = Self::installed().expect("the story is skipped without it");
+        let mut driver = Command::new(driver)
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = loop {
+            let line = timeout(PATIENCE, lines.next_line()).await.expect("it starts in time");
+            let line = line.unwrap().expect("it says its port");
+            if let Some((_, port)) = line.split_once("started successfully on port ") {
+                break port.trim_end_matches('.').parse().unwrap();
+            }
+        };
+        // The pipe must stay open: the driver ends when nobody listens.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self { driver, port }
+    }
+
+    /// Opens a page in a window of its own.
+    pub async fn open(&self, url: &str) -> Window {
+        self.open_with(url, json!({})).await
+    }
+
+    /// The same as on a phone, 320 pixels wide.
+    pub async fn open_narrow(&self, url: &str) -> Window {
+        let metrics = json!({"width": 320, "height": 568, "pixelRatio": 1.0, "touch": true});
+        self.open_with(url, json!({"mobileEmulation": {"deviceMetrics": metrics}})).await
+    }
+
+    async fn open_with(&self, url: &str, options: Value) -> Window {
+        let (browser, _driver) = Self::installed().expect("it runs");
+        let mut chrome = json!({
+            "binary": browser,
+            "args": [
+                "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                "--disable-quic", "--no-first-run", "--disable-background-networking",
+                "--disable-component-update", "--disable-sync", "--window-size=1000,720",
+            ],
+        });
+        chrome.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+        let mut capabilities = Capabilities::new();
+        capabilities.insert("goog:chromeOptions".to_owned(), chrome);
+        capabilities.insert("goog:loggingPrefs".to_owned(), json!({"browser": "ALL"}));
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{}", self.port))
+            .await
+            .unwrap();
+        client.goto(url).await.unwrap();
+        Window { client }
+    }
+}
+
+/// Takes all windows along, also those of a story that failed. Killing the driver alone would leave them.
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        let shutdown = TcpStream::connect(("127.0.0.1", self.port)).and_then(|mut driver| {
+            driver.write_all(
+                b"GET /shutdown HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+            )?;
+            driver.read_to_end(&mut Vec::new())
+        });
+        if shutdown.is_err() {
+            self.driver.start_kill().ok();
+        }
+    }
+}
+
+/// A browser window.
+pub struct Window {
+    pub client: Client,
+}
+
+impl Window {
+    /// Runs a script and says what it returns.
+    pub async fn script(&self, script: &str) -> Value {
+        self.client.execute(script, Vec::new()).await.unwrap()
+    }
+
+    /// Waits until a JavaScript expression is true.
+    pub async fn until(&self, expression: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.script(&format!("return Boolean({expression})")).await != true {
+            if Instant::now() >= deadline {
+                let text = self.script("return document.body.innerText").await;
+                panic!("waited in vain until {expression}; the page says: {text}");
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    }
+
+    pub async fn click(&self, action: &str) {
+        let selector = format!("[data-action='{action}']");
+        self.client.find(Locator::Css(&selector)).await.unwrap().click().await.unwrap();
+    }
+
+    pub async fn fill(&self, name: &str, text: &str) {
+        let selector = format!("[name='{name}']");
+        let field = self.client.find(Locator::Css(&selector)).await.unwrap();
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    /// Makes an account and waits for the chat.
+    pub async fn register(&self, username: &str, password: &str) {
+        self.until("document.querySelector('[data-view=sign-in]')").await;
+        self.click("show-register").await;
+        self.fill("username", username).await;
+        self.fill("password", password).await;
+        self.click("register").await;
+        self.is_online().await;
+    }
+
+    /// Signs in and waits for the chat.
+    pub async fn sign_in(&self, username: &str, password: &str) {
+        self.until("document.querySelector('[data-view=sign-in]')").await;
+        self.fill("username", username).await;
+        self.fill("password", password).await;
+        self.click("sign-in").await;
+        self.is_online().await;
+    }
+
+    /// Waits until the chat is connected.
+    pub async fn is_online(&self) {
+        self.until(
+            "document.querySelector('[data-status=connection]')?.dataset.state === 'online'",
+        )
+        .await;
+    }
+
+    /// Types a message and presses Enter.
+    pub async fn say(&self, text: &str) {
+        let field = self.client.find(Locator::Css("textarea[name=text]")).await.unwrap();
+        field.send_keys(text).await.unwrap();
+        field.send_keys("\u{E007}").await.unwrap();
+    }
+
+    /// The messages on the page, each as its number and its text.
+    pub async fn messages(&self) -> Vec<(u64, String)> {
+        let rows = self
+            .script(
+                "return [...document.querySelectorAll('[data-message-id]')].map((row) => \
+                 [Number(row.dataset.messageId), row.querySelector('[data-part=text]').textContent])",
+            )
+            .await;
+        serde_json::from_value(rows).unwrap()
+    }
+
+    /// Waits until the page shows the message with this number, and says what it shows then.
+    pub async fn shows(&self, id: usize) -> Vec<(u64, String)> {
+        self.until(&format!("document.querySelector('[data-message-id=\"{id}\"]')")).await;
+        self.messages().await
+    }
+
+    /// Fails when the console has an error. `refused` lets pass what the browser itself writes when a server refuses
+    /// a request or is away; scripts that fail and whatever the CSP blocks never pass.
+    pub async fn has_clean_console(&self, refused: bool) {
+        let log = self.client.issue_cmd(&ConsoleLog).await.unwrap();
+        let bad: Vec<&str> = log
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|entry| entry["level"] != "INFO" && entry["level"] != "DEBUG")
+            .map(|entry| entry["message"].as_str().unwrap())
+            .filter(|message| {
+                let network = message.contains("Failed to load resource")
+                    || message.contains("WebSocket connection to");
+                !(refused && network)
+            })
+            .collect();
+        assert!(bad.is_empty(), "the console is not clean: {bad:?}");
+    }
+
+    pub async fn close(self) {
+        self.client.close().await.unwrap();
+    }
+}
+
+/// Chromium's own command for the console.
+#[derive(Debug)]
+struct ConsoleLog;
+
+impl WebDriverCompatibleCommand for ConsoleLog {
+    fn endpoint(
+        &self,
+        base: &url::Url,
+        session: Option<&str>,
+    ) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _url: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(json!({"type": "browser"}).to_string()))
+    }
+}

@@ -1,0 +1,109 @@
+//! The OpenAPI and AsyncAPI files, held against what the running program really answers.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, OnceLock},
+};
+
+use reqwest::{Method, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+
+/// Both descriptions, and which parts of them have been seen at work.
+pub struct Descriptions {
+    pub openapi: Value,
+    pub asyncapi: Value,
+    seen: Mutex<BTreeSet<String>>,
+}
+
+impl Descriptions {
+    /// The two files of this repository.
+    pub fn get() -> &'static Self {
+        static DESCRIPTIONS: OnceLock<Descriptions> = OnceLock::new();
+        DESCRIPTIONS.get_or_init(|| Self {
+            openapi: serde_saphyr::from_str(include_str!("../../../../infra/openapi.yaml"))
+                .unwrap(),
+            asyncapi: serde_saphyr::from_str(include_str!("../../../../infra/asyncapi.yaml"))
+                .unwrap(),
+            seen: Mutex::default(),
+        })
+    }
+
+    /// Fails unless the description has this answer of this operation, with these headers and this body.
+    pub fn check_answer(
+        &self,
+        method: &Method,
+        path: &str,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &Value,
+    ) {
+        let operation = &self.openapi["paths"][path][method.as_str().to_lowercase()];
+        if operation.is_null() {
+            assert_eq!(status, 404, "{method} {path} is not described, but answered");
+            return;
+        }
+        let what = format!("{method} {path} {}", status.as_u16());
+        self.seen.lock().unwrap().insert(what.clone());
+        let response = follow(&self.openapi, &operation["responses"][status.as_str()]);
+        assert!(!response.is_null(), "{what} is not described: {body}");
+
+        for (name, header) in response["headers"].as_object().into_iter().flatten() {
+            let Some(value) = headers.get(name.as_str()) else {
+                assert_ne!(header["required"], json!(true), "{what}: the header {name} is missing");
+                continue;
+            };
+            let value = value.to_str().unwrap();
+            let value = value.parse().map_or_else(|_| json!(value), |number: i64| json!(number));
+            check(&self.openapi, &header["schema"], &value, &what);
+        }
+
+        let content = &response["content"];
+        if content.is_null() {
+            assert!(body.is_null(), "{what} is described without a body: {body}");
+            return;
+        }
+        let content_type = headers.get("content-type").map(|value| value.to_str().unwrap());
+        let described = &content[content_type.unwrap_or_default()];
+        assert!(!described.is_null(), "{what}: content type {content_type:?} is not described");
+        check(&self.openapi, &described["schema"], body, &what);
+        if content_type == Some("application/problem+json") {
+            assert_eq!(body["status"], status.as_u16(), "{what}: {body}");
+        }
+    }
+
+    /// Fails unless the description has this frame among those a `chat.v1` client is shown.
+    pub fn check_frame(&self, frame: &Value) {
+        let name = match frame["type"].as_str() {
+            Some("message") => "Message",
+            Some("error") => "Error",
+            Some("pong") => "Pong",
+            _ => "GatewayError",
+        };
+        self.seen.lock().unwrap().insert(format!("frame {name}"));
+        check(&self.asyncapi, &self.asyncapi["components"]["schemas"][name], frame, name);
+    }
+
+    /// Whether an answer or a frame has been seen at work.
+    pub fn has_seen(&self, what: &str) -> bool {
+        self.seen.lock().unwrap().contains(what)
+    }
+}
+
+/// What `node` points to, if it is a reference.
+fn follow<'a>(document: &'a Value, node: &'a Value) -> &'a Value {
+    match node["$ref"].as_str() {
+        Some(pointer) => {
+            document.pointer(pointer.trim_start_matches('#')).expect("references lead somewhere")
+        }
+        None => node,
+    }
+}
+
+fn check(document: &Value, schema: &Value, value: &Value, what: &str) {
+    let mut schema = schema.clone();
+    // References inside of the schema start at the document's root.
+    schema["components"] = document["components"].clone();
+    let validator = jsonschema::draft202012::new(&schema).expect("the schema is one");
+    let errors: Vec<String> = validator.iter_errors(value).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{what} is not as described: {errors:?} in {value}");
+}

@@ -1,0 +1,237 @@
+//! What stories stand on: a running chat on a database of its own, clients, a clock to move.
+
+pub mod browser;
+pub mod descriptions;
+pub mod http;
+pub mod postgres;
+pub mod process;
+pub mod room;
+pub mod runtime_api;
+pub mod socket;
+
+use std::{
+    collections::HashMap,
+    ops::Deref,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use local_dev::{
+    chat,
+    gateway::{Gateway, Limits},
+    server::{Bound, Server},
+    static_files::StaticFiles,
+};
+use postgres::Postgres;
+use room::{Room, User};
+use secrecy::ExposeSecret;
+use shared::{
+    account::Username,
+    clock::{Clock, UnixMillis},
+    frame::Protocol,
+    settings::Lookup,
+    store::{NewConnection, Store},
+    token::SessionId,
+};
+use tempfile::TempDir;
+
+/// A runtime for one test.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// A database system.
+#[derive(Clone)]
+pub enum Backend {
+    Sqlite,
+    Postgres(Arc<Postgres>),
+}
+
+impl Backend {
+    /// The URL of an empty database; one in SQLite is a file in `directory`.
+    async fn create_database(&self, directory: &TempDir, name: &str) -> String {
+        match self {
+            Self::Sqlite => format!("sqlite://{}", directory.path().join(name).display()),
+            Self::Postgres(server) => server.create_database().await,
+        }
+    }
+
+    /// Deletes a database that this made.
+    pub async fn clean_up(&self, url: &str) {
+        if let Self::Postgres(server) = self {
+            server.drop_database(url).await;
+        }
+    }
+
+    /// The lowest cost that is allowed there.
+    fn bcrypt_cost(&self) -> &'static str {
+        match self {
+            Self::Sqlite => "4",
+            Self::Postgres(_) => "10",
+        }
+    }
+}
+
+/// A clock that stands still until a story moves it.
+#[derive(Clone)]
+pub struct MovableClock(Arc<AtomicI64>);
+
+impl MovableClock {
+    fn start() -> Self {
+        Self(Arc::new(AtomicI64::new(Clock::system().now().0)))
+    }
+
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+
+    pub fn clock(&self) -> Clock {
+        let now = Arc::clone(&self.0);
+        Clock::from_fn(move || UnixMillis(now.load(Ordering::Relaxed)))
+    }
+}
+
+/// The chat in this process, on a database of its own, with clients for its one room.
+pub struct World {
+    room: Room,
+    pub clock: MovableClock,
+    backend: Backend,
+    database_url: String,
+    directory: TempDir,
+    settings: HashMap<String, String>,
+    store: Store,
+    server: Option<Server>,
+}
+
+impl Deref for World {
+    type Target = Room;
+
+    fn deref(&self) -> &Room {
+        &self.room
+    }
+}
+
+impl World {
+    pub const SECRET: &str = "a secret of the tests that is long enough";
+    pub const PASSWORD: &str = Room::PASSWORD;
+
+    pub async fn start(backend: Backend) -> Self {
+        let directory = tempfile::Builder::new().prefix("lambda-chat-").tempdir().unwrap();
+        let database_url = backend.create_database(&directory, "chat.db").await;
+        let settings = [
+            ("DATABASE_URL", database_url.as_str()),
+            ("JWT_SECRET", Self::SECRET),
+            ("BCRYPT_COST", backend.bcrypt_cost()),
+        ];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let store = Store::open(&database_url, 2).unwrap();
+        let clock = MovableClock::start();
+        let room = Room::new(String::new());
+        let mut world =
+            Self { room, clock, backend, database_url, directory, settings, store, server: None };
+        world.serve().await;
+        world
+    }
+
+    /// Starts the chat again, on the same database, with one more setting.
+    pub async fn restart_with(&mut self, name: &str, value: &str) {
+        self.settings.insert(name.to_owned(), value.to_owned());
+        self.server.take().unwrap().shutdown().await;
+        self.serve().await;
+    }
+
+    async fn serve(&mut self) {
+        let bound = Bound::to("127.0.0.1", 0).await.unwrap();
+        self.room = Room::new(format!("http://{}", bound.address()));
+        let mut settings = self.settings.clone();
+        settings.insert("CONNECTIONS_ENDPOINT".to_owned(), format!("{}/ws", self.base_url()));
+        let lookup = Lookup::from_fn(move |name| settings.get(name).cloned());
+        let apis = chat::apis(lookup, self.clock.clock()).await;
+        let (http_api, websocket_api) = apis.unwrap();
+        let static_files = StaticFiles::open(&static_dir()).unwrap();
+        let limits = Limits::default();
+        self.server = Some(bound.serve(Gateway { http_api, websocket_api, static_files, limits }));
+    }
+
+    pub fn database_url(&self) -> &str {
+        &self.database_url
+    }
+
+    /// What local-dev as a process is told.
+    pub fn settings(&self) -> &HashMap<String, String> {
+        &self.settings
+    }
+
+    pub fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    /// The URL of another, empty database.
+    pub async fn empty_database(&self) -> String {
+        self.backend.create_database(&self.directory, "empty.db").await
+    }
+
+    pub async fn drop_database(&self, url: &str) {
+        self.backend.clean_up(url).await;
+    }
+
+    pub async fn password_hash(&self, username: &str) -> String {
+        let username = Username::parse(username).unwrap();
+        let hash = self.store.password_hash(&username).await.unwrap().unwrap();
+        hash.expose_secret().to_owned()
+    }
+
+    /// The ids in the table of connections, in order.
+    pub async fn connection_ids(&self) -> Vec<String> {
+        let recipients = self.store.recipients().await.unwrap();
+        let mut ids: Vec<String> =
+            recipients.into_iter().map(|recipient| recipient.connection_id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Adds a row for a connection that isn't there.
+    pub async fn insert_connection(&self, user: &User, id: &str) {
+        let connection = NewConnection {
+            id,
+            username: &Username::parse(&user.username).unwrap(),
+            session: &session_of(&user.access),
+            protocol: Protocol::ChatV1,
+            now: self.clock.clock().now(),
+        };
+        assert!(self.store.insert_connection(&connection).await.unwrap());
+    }
+
+    pub async fn delete_connections(&self) {
+        for id in self.connection_ids().await {
+            self.store.delete_connection(&id).await.unwrap();
+        }
+    }
+
+    /// Waits until something has come about that nobody reports.
+    pub async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !is_so().await {
+            assert!(Instant::now() < deadline, "waited in vain until {what}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// The session that a token belongs to.
+pub fn session_of(token: &str) -> SessionId {
+    let payload = token.split('.').nth(1).unwrap();
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+    serde_json::from_value(claims["sid"].clone()).unwrap()
+}
+
+/// The page.
+pub fn static_dir() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../static")
+}

@@ -1,0 +1,136 @@
+//! A WebSocket client that holds every `chat.v1` frame it gets against the AsyncAPI description.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{
+        self, Message,
+        client::IntoClientRequest,
+        http::{HeaderName, HeaderValue, StatusCode},
+    },
+};
+
+use super::descriptions::Descriptions;
+
+/// How long anything that must come may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A handshake about to be made.
+pub struct Handshake {
+    url: String,
+    headers: Vec<(String, String)>,
+}
+
+impl Handshake {
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), headers: Vec::new() }
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn protocols(self, offers: &str) -> Self {
+        self.header("Sec-WebSocket-Protocol", offers)
+    }
+
+    /// Makes it; a refusal is its HTTP status.
+    pub async fn open(self) -> Result<Socket, StatusCode> {
+        let mut request = self.url.as_str().into_client_request().unwrap();
+        for (name, value) in &self.headers {
+            let name: HeaderName = name.parse().unwrap();
+            request.headers_mut().append(name, HeaderValue::from_str(value).unwrap());
+        }
+        // tungstenite's client insists on an answer to its offers, which the plain protocol doesn't give.
+        match timeout(PATIENCE, connect_async(request)).await.expect("the handshake ends") {
+            Ok((stream, response)) => {
+                let protocol = response.headers().get("sec-websocket-protocol");
+                let protocol = protocol.map(|value| value.to_str().unwrap().to_owned());
+                Ok(Socket { stream, protocol })
+            }
+            Err(tungstenite::Error::Http(response)) => Err(response.status()),
+            Err(error) => panic!("the handshake with {} failed: {error}", self.url),
+        }
+    }
+}
+
+/// An open socket.
+pub struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// The subprotocol that was selected.
+    pub protocol: Option<String>,
+}
+
+impl Socket {
+    /// Sends a text frame.
+    pub async fn send(&mut self, text: impl Into<String>) {
+        self.stream.send(Message::text(text.into())).await.unwrap();
+    }
+
+    /// Sends a `chat.v1` message.
+    pub async fn say(&mut self, text: &str, client_id: &str) {
+        self.send(json!({"action": "send", "text": text, "client_id": client_id}).to_string())
+            .await;
+    }
+
+    /// The next text frame.
+    pub async fn next_text(&mut self) -> String {
+        match self.next().await {
+            Message::Text(text) => text.as_str().to_owned(),
+            other => panic!("a text frame was due, this came: {other:?}"),
+        }
+    }
+
+    /// The next `chat.v1` frame.
+    pub async fn next_frame(&mut self) -> Value {
+        let text = self.next_text().await;
+        let frame = serde_json::from_str(&text).unwrap_or_else(|_| panic!("not JSON: {text}"));
+        Descriptions::get().check_frame(&frame);
+        frame
+    }
+
+    /// The code and reason of the close frame that comes next, whatever text comes before it.
+    pub async fn closed(&mut self) -> (u16, String) {
+        loop {
+            match self.next().await {
+                Message::Close(Some(frame)) => {
+                    return (frame.code.into(), frame.reason.as_str().to_owned());
+                }
+                Message::Close(None) => return (1005, String::new()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Closes the socket properly.
+    pub async fn close(mut self) {
+        self.stream.close(None).await.unwrap();
+        while let Ok(Some(Ok(_))) = timeout(PATIENCE, self.stream.next()).await {}
+    }
+
+    /// The next frame, if the connection still gives one.
+    pub async fn try_next_text(&mut self) -> Option<String> {
+        match timeout(PATIENCE, self.stream.next()).await.expect("a frame or the end comes") {
+            Some(Ok(Message::Text(text))) => Some(text.as_str().to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Sends, if the connection still takes it.
+    pub async fn try_send(&mut self, text: String) -> bool {
+        self.stream.send(Message::text(text)).await.is_ok()
+    }
+
+    async fn next(&mut self) -> Message {
+        timeout(PATIENCE, self.stream.next())
+            .await
+            .expect("a frame comes in time")
+            .expect("the socket is open")
+            .expect("the socket works")
+    }
+}
