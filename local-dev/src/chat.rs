@@ -17,6 +17,7 @@ use shared::{
     lambda::{HttpFunction, WebSocketFunction, respond},
     logging,
     settings::{Lookup, SettingError, Settings},
+    store::Store,
     websocket::{AllowedOrigins, Event},
 };
 
@@ -36,18 +37,32 @@ pub enum StartError {
     Database(String),
 }
 
+/// The chat, ready to be put behind a gateway.
+pub struct Chat {
+    /// Accounts, sessions and history.
+    pub http_api: HttpApi,
+    /// The live messages.
+    pub websocket_api: WebSocketApi,
+    /// The database, to be closed in the end.
+    pub store: Store,
+}
+
 /// Brings the database up to date and builds the chat's two APIs.
 ///
 /// # Errors
 /// When a setting is missing or bad, or the database cannot be used.
-pub async fn apis(lookup: Lookup, clock: Clock) -> Result<(HttpApi, WebSocketApi), StartError> {
+pub async fn start(lookup: Lookup, clock: Clock) -> Result<Chat, StartError> {
     logging::start(&lookup)?;
     let settings = Settings::new(lookup, clock, DATABASE_CONNECTIONS)?;
-    let apis = (http_api(&settings)?, websocket_api(&settings)?);
+    let chat = Chat {
+        http_api: http_api(&settings)?,
+        websocket_api: websocket_api(&settings)?,
+        store: settings.store(),
+    };
     let migrated = migrate::Migrate::new(&settings).handle().await;
     let migrated = migrated.map_err(|error| StartError::Database(cause(&error)))?;
     tracing::info!(steps_applied = migrated.steps_applied, "database is up to date");
-    Ok(apis)
+    Ok(chat)
 }
 
 fn http_api(settings: &Settings) -> Result<HttpApi, SettingError> {

@@ -4,14 +4,23 @@ use std::{
     error::Error,
     io::{Write, stderr, stdout},
     process::{ExitCode, exit},
+    time::Duration,
 };
 
 use clap::Parser;
 use local_dev::{
-    chat, cli::Cli, gateway::Gateway, server::Bound, settings, static_files::StaticFiles,
+    chat::{self, Chat},
+    cli::Cli,
+    gateway::Gateway,
+    server::Bound,
+    settings,
+    static_files::StaticFiles,
 };
 use shared::{clock::Clock, settings::Lookup};
-use tokio::{runtime::Runtime, select};
+use tokio::{runtime::Runtime, select, time::timeout};
+
+/// What is left of the five seconds in which the program ends, when the server has had its share.
+const DATABASE_CLOSE_TIME_MAX: Duration = Duration::from_millis(300);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -37,7 +46,7 @@ async fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         cli.database_url.as_deref(),
         bound.address(),
     )?;
-    let (http_api, websocket_api) = chat::apis(lookup, Clock::system()).await?;
+    let Chat { http_api, websocket_api, store } = chat::start(lookup, Clock::system()).await?;
     let gateway = Gateway { http_api, websocket_api, static_files, limits: cli.limits() };
     let server = bound.serve(gateway);
     writeln!(stdout(), "listening on http://{}", server.local_addr())?;
@@ -45,8 +54,13 @@ async fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
 
     signals.next().await;
     tracing::info!("closing sockets; press Ctrl-C again to exit at once");
+    let end = async {
+        server.shutdown().await;
+        // A function that has not ended by now may still hold a connection: that is not waited for.
+        timeout(DATABASE_CLOSE_TIME_MAX, store.close()).await.ok();
+    };
     select! {
-        () = server.shutdown() => Ok(()),
+        () = end => Ok(()),
         () = signals.next() => exit(130),
     }
 }

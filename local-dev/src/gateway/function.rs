@@ -105,7 +105,7 @@ async fn run(
             })
         })
         .and_then(check_size);
-    let duration_ms = started.elapsed().as_millis();
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let function = &*function.name;
     match &result {
         Ok(_) => tracing::info!(function, %request_id, duration_ms, outcome = "ok", "invocation"),

@@ -140,12 +140,16 @@ pub async fn a_restart_loses_and_doubles_nothing(world: World) {
     let port = process.port();
     let (alice, bob) = alice_and_bob(&chromium, &process.base_url()).await;
     let mut sent = 0;
-    for _round in 0..3 {
+    for in_order in [false, true] {
         for window in [&alice, &bob] {
             sent += 1;
             window.say(&format!("message {sent}")).await;
         }
-        process.kill_9().await;
+        if in_order {
+            process.stop().await;
+        } else {
+            process.kill_9().await;
+        }
         // Said into a dead line.
         for window in [&alice, &bob] {
             sent += 1;

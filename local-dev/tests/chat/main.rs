@@ -19,6 +19,7 @@ mod chat;
 mod described;
 mod handshakes;
 mod history;
+mod modules;
 mod processes;
 mod sessions;
 mod storage;
@@ -63,8 +64,10 @@ pub enum Needs {
     Nothing,
     /// A browser.
     Chromium,
-    /// The functions as `cargo xtask build` makes them.
+    /// The functions as `cargo xtask build` makes them, for PostgreSQL.
     Bootstraps,
+    /// Node, and no database.
+    Node,
 }
 
 fn all_stories() -> Vec<Story> {
@@ -127,6 +130,8 @@ fn all_stories() -> Vec<Story> {
             bad_settings_stop_the_program_with_one_line;
         bootstraps:
             every_bootstrap_answers_its_sample_event;
+        modules:
+            the_pages_modules_pass_their_own_tests;
         browser:
             two_windows_chat,
             two_windows_chat_at_320_pixels,
@@ -145,11 +150,13 @@ fn main() -> ExitCode {
     let postgres = postgres.map(Arc::new);
 
     let trials = all_stories().into_iter().flat_map(|story| {
-        let on_postgres = trial(&story, "postgres", postgres.clone().map(Backend::Postgres));
-        // Bootstraps are built for PostgreSQL.
-        let on_sqlite = (story.needs != Needs::Bootstraps)
-            .then(|| trial(&story, "sqlite", Some(Backend::Sqlite)));
-        on_sqlite.into_iter().chain([on_postgres])
+        let on_sqlite = || trial(&story, "sqlite", Some(Backend::Sqlite));
+        let on_postgres = || trial(&story, "postgres", postgres.clone().map(Backend::Postgres));
+        match story.needs {
+            Needs::Nothing | Needs::Chromium => vec![on_sqlite(), on_postgres()],
+            Needs::Bootstraps => vec![on_postgres()],
+            Needs::Node => vec![on_sqlite()],
+        }
     });
     let trials: Vec<Trial> = trials.collect();
     let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
@@ -168,6 +175,7 @@ fn trial(story: &Story, database: &str, backend: Option<Backend>) -> Trial {
     let name = format!("{database}::{}", story.name);
     let missing = match story.needs {
         Needs::Chromium if Chromium::installed().is_none() => Some(support::browser::HINT),
+        Needs::Node if !modules::node_installed() => Some(modules::HINT),
         Needs::Bootstraps if bootstraps::directory().is_none() => Some(bootstraps::HINT),
         _ if backend.is_none() => Some(support::postgres::HINT),
         _ => None,

@@ -23,8 +23,8 @@ use tokio::{
 /// How to get what is missing.
 pub const HINT: &str = "needs Chromium and its driver: apt-get install chromium chromium-driver";
 
-/// How long anything that must show may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything that must show may take: the page itself waits up to 30 seconds between two tries to connect.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A browser driver. Windows that it opens share nothing with each other.
 pub struct Chromium {

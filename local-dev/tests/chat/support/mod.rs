@@ -22,7 +22,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use local_dev::{
-    chat,
+    chat::{self, Chat},
     gateway::{Gateway, Limits},
     server::{Bound, Server},
     static_files::StaticFiles,
@@ -151,8 +151,8 @@ impl World {
         let mut settings = self.settings.clone();
         settings.insert("CONNECTIONS_ENDPOINT".to_owned(), format!("{}/ws", self.base_url()));
         let lookup = Lookup::from_fn(move |name| settings.get(name).cloned());
-        let apis = chat::apis(lookup, self.clock.clock()).await;
-        let (http_api, websocket_api) = apis.unwrap();
+        let chat = chat::start(lookup, self.clock.clock()).await;
+        let Chat { http_api, websocket_api, .. } = chat.unwrap();
         let static_files = StaticFiles::open(&static_dir()).unwrap();
         let limits = Limits::default();
         self.server = Some(bound.serve(Gateway { http_api, websocket_api, static_files, limits }));

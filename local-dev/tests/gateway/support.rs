@@ -1,0 +1,231 @@
+//! A gateway around functions that record their events and do what the events say, and clients for it.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use local_dev::{
+    gateway::{Cors, Function, FunctionError, Gateway, HttpApi, Limits, WebSocketApi},
+    server::{Bound, Server},
+    static_files::StaticFiles,
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::{Semaphore, mpsc},
+    time::timeout,
+};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Error, Message},
+};
+use url::form_urlencoded::byte_serialize;
+
+/// Longer than anything takes that comes about at all.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// A running gateway.
+pub(crate) struct World {
+    pub(crate) server: Server,
+    /// The events of all functions, in the order in which they were invoked.
+    events: mpsc::UnboundedReceiver<Value>,
+    /// Lets functions go on that were told to wait, one for each permit.
+    pub(crate) gate: Arc<Semaphore>,
+    pub(crate) http: reqwest::Client,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Limits::default(), None).await
+    }
+
+    pub(crate) async fn start_with(limits: Limits, cors: Option<Cors>) -> Self {
+        let (sender, events) = mpsc::unbounded_channel();
+        let gate = Arc::new(Semaphore::new(0));
+        let function = |name, script: fn(&Value) -> String| {
+            let (sender, gate) = (sender.clone(), Arc::clone(&gate));
+            Function::new(name, move |event: Bytes| {
+                let (sender, gate) = (sender.clone(), Arc::clone(&gate));
+                async move {
+                    let event: Value = serde_json::from_slice(&event).unwrap();
+                    // A test that has seen enough no longer listens.
+                    sender.send(event.clone()).ok();
+                    act(&script(&event), &gate).await
+                }
+            })
+        };
+        let http_api = HttpApi {
+            path_prefix: "/api".to_owned(),
+            routes: vec![
+                ("POST /api/echo".to_owned(), function("echo", Value::to_string)),
+                ("GET /api/echo".to_owned(), function("echo", Value::to_string)),
+                ("POST /api/script".to_owned(), function("script", script_of_body)),
+            ],
+            cors,
+        };
+        let websocket_api = WebSocketApi {
+            stage: "ws".to_owned(),
+            connect: Some(function("connect", script_of_query)),
+            default: Some(function("message", script_of_message)),
+            disconnect: Some(function("disconnect", |_event| OK.to_owned())),
+        };
+        let static_files = StaticFiles::open(&static_dir()).unwrap();
+        let gateway = Gateway { http_api, websocket_api, static_files, limits };
+        let server = Bound::to("127.0.0.1", 0).await.unwrap().serve(gateway);
+        Self { server, events, gate, http: reqwest::Client::new() }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.server.local_addr())
+    }
+
+    pub(crate) fn socket_url(&self, query: &str) -> String {
+        format!("ws://{}/ws{query}", self.server.local_addr())
+    }
+
+    /// Opens a socket; says what its connection's id is.
+    pub(crate) async fn connect(&mut self) -> (Socket, String) {
+        let (socket, _response) = connect_async(self.socket_url("")).await.unwrap();
+        let event = self.event("$connect").await;
+        (socket, event["requestContext"]["connectionId"].as_str().unwrap().to_owned())
+    }
+
+    /// Opens a socket whose `$connect` follows `script`; or the status and the body of the refusal.
+    pub(crate) async fn connect_with(&self, script: &str) -> Result<Socket, (u16, String)> {
+        let script: String = byte_serialize(script.as_bytes()).collect();
+        match connect_async(self.socket_url(&format!("?script={script}"))).await {
+            Ok((socket, _response)) => Ok(socket),
+            Err(Error::Http(response)) => {
+                let body = response.body().clone().unwrap_or_default();
+                Err((response.status().as_u16(), String::from_utf8(body).unwrap()))
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    pub(crate) async fn any_event(&mut self) -> Value {
+        timeout(PATIENCE, self.events.recv()).await.expect("an event").unwrap()
+    }
+
+    /// The next event, which must be one of the route `key`.
+    pub(crate) async fn event(&mut self, key: &str) -> Value {
+        let event = self.any_event().await;
+        assert_eq!(event["requestContext"]["routeKey"], key, "{event}");
+        event
+    }
+
+    /// The next event, which must be a `$disconnect`: its connection, code and reason.
+    pub(crate) async fn disconnect(&mut self) -> (String, u64, String) {
+        let event = self.event("$disconnect").await;
+        let context = &event["requestContext"];
+        (
+            context["connectionId"].as_str().unwrap().to_owned(),
+            context["disconnectStatusCode"].as_u64().unwrap(),
+            context["disconnectReason"].as_str().unwrap().to_owned(),
+        )
+    }
+
+    /// Ends the gateway; the route keys of the events that nobody has looked at.
+    pub(crate) async fn stop(mut self) -> Vec<Value> {
+        self.server.shutdown().await;
+        let mut keys = Vec::new();
+        while let Ok(event) = self.events.try_recv() {
+            keys.push(event["requestContext"]["routeKey"].clone());
+        }
+        keys
+    }
+
+    /// A TCP connection.
+    pub(crate) async fn tcp(&self) -> TcpStream {
+        TcpStream::connect(self.server.local_addr()).await.unwrap()
+    }
+
+    /// Sends bytes, reads until the gateway closes the connection.
+    pub(crate) async fn exchange(&self, request: impl AsRef<[u8]>) -> String {
+        let mut tcp = self.tcp().await;
+        tcp.write_all(request.as_ref()).await.unwrap();
+        read_to_end(&mut tcp).await
+    }
+}
+
+pub(crate) async fn read_to_end(tcp: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    timeout(PATIENCE, tcp.read_to_end(&mut answer)).await.expect("an end").unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+/// The response of a function that has nothing to say.
+pub(crate) const OK: &str = r#"{"statusCode":200}"#;
+
+/// Does what a script says: `fail`, `panic`, `hang`, `wait` for the gate, or answer the script itself.
+async fn act(script: &str, gate: &Semaphore) -> Result<Bytes, FunctionError> {
+    match script {
+        "fail" => {
+            Err(FunctionError { error_type: "Test".to_owned(), message: "as told".to_owned() })
+        }
+        "panic" => panic!("as told"),
+        "hang" => std::future::pending().await,
+        "wait" => {
+            gate.acquire().await.unwrap().forget();
+            Ok(OK.into())
+        }
+        response => Ok(response.to_owned().into()),
+    }
+}
+
+fn script_of_body(event: &Value) -> String {
+    event["body"].as_str().unwrap().to_owned()
+}
+
+fn script_of_query(event: &Value) -> String {
+    event["queryStringParameters"]["script"].as_str().unwrap_or(OK).to_owned()
+}
+
+/// A message is a script, where it is one.
+fn script_of_message(event: &Value) -> String {
+    let message = event["body"].as_str().unwrap();
+    let is_script = ["fail", "panic", "hang", "wait", "malformed"].contains(&message);
+    if is_script { message } else { OK }.to_owned()
+}
+
+/// A response document.
+pub(crate) fn response(status: u16, headers: &Value, body: &str) -> String {
+    json!({ "statusCode": status, "headers": headers, "body": body }).to_string()
+}
+
+/// Limits with a short time for functions.
+pub(crate) fn impatient() -> Limits {
+    Limits { integration_timeout: Duration::from_millis(50), ..Limits::default() }
+}
+
+/// The page, and one file that must not be served.
+fn static_dir() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/gateway/site")
+}
+
+/// The next message to the client that is not a pong.
+pub(crate) async fn next_message(socket: &mut Socket) -> Message {
+    loop {
+        let message = timeout(PATIENCE, socket.next()).await.expect("a message").unwrap().unwrap();
+        if !message.is_pong() {
+            return message;
+        }
+    }
+}
+
+/// The code and the reason with which the gateway closes the socket, whatever it sends before.
+pub(crate) async fn closed(socket: &mut Socket) -> (u16, String) {
+    loop {
+        if let Message::Close(frame) = next_message(socket).await {
+            let frame = frame.unwrap();
+            return (frame.code.into(), frame.reason.to_string());
+        }
+    }
+}
+
+pub(crate) async fn send(socket: &mut Socket, text: &str) {
+    socket.send(Message::text(text)).await.unwrap();
+}
