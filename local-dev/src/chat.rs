@@ -3,7 +3,7 @@
 //! A function is invoked as Lambda would: with the bytes of a JSON event, which the same code parses that parses it on
 //! Lambda, and its answer is bytes of JSON again. What doesn't survive that journey here doesn't survive it there.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use axum::http::HeaderValue;
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use lambda_http::{
 use serde::{Serialize, de::DeserializeOwned};
 use shared::{
     clock::Clock,
+    error::causes,
     lambda::{HttpFunction, WebSocketFunction, respond},
     logging,
     settings::{Lookup, SettingError, Settings},
@@ -60,7 +61,9 @@ pub async fn start(lookup: Lookup, clock: Clock) -> Result<Chat, StartError> {
         store: settings.store(),
     };
     let migrated = migrate::Migrate::new(&settings).handle().await;
-    let migrated = migrated.map_err(|error| StartError::Database(cause(&error)))?;
+    let migrated = migrated.map_err(|error| {
+        StartError::Database(error.source().map_or_else(|| error.to_string(), causes))
+    })?;
     tracing::info!(steps_applied = migrated.steps_applied, "database is up to date");
     Ok(chat)
 }
@@ -156,15 +159,4 @@ fn serialize(answer: &impl Serialize) -> Result<Bytes, FunctionError> {
         error_type: "Runtime.MarshalError".to_owned(),
         message: error.to_string(),
     })
-}
-
-/// The causes of an error of ours, which it doesn't show to clients.
-fn cause(error: &shared::Error) -> String {
-    let mut causes = Vec::new();
-    let mut next = std::error::Error::source(error);
-    while let Some(source) = next {
-        causes.push(source.to_string());
-        next = source.source();
-    }
-    causes.join(": ")
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
+use percent_encoding::percent_decode_str;
 use shared::settings::Lookup;
 
 const DATABASE_URL: &str = "sqlite://chat.db";
@@ -65,7 +66,7 @@ fn secret_file(database_url: &str) -> PathBuf {
         .or_else(|| database_url.strip_prefix("sqlite:"))
         .and_then(|rest| rest.split('?').next())
         .unwrap_or("chat");
-    PathBuf::from(format!("{file}.jwt-secret"))
+    PathBuf::from(format!("{}.jwt-secret", percent_decode_str(file).decode_utf8_lossy()))
 }
 
 /// Reads the secret, or makes one and keeps it so that only its owner can read it. Of two programs that make one at
@@ -106,6 +107,7 @@ mod tests {
             ("sqlite://chat.db", "chat.db.jwt-secret"),
             ("sqlite:///var/chat.db?mode=rwc", "/var/chat.db.jwt-secret"),
             ("sqlite:chat.db", "chat.db.jwt-secret"),
+            ("sqlite:///a%20b/chat.db", "/a b/chat.db.jwt-secret"),
             ("postgres://chat:secret@db/chat", "chat.jwt-secret"),
         ] {
             assert_eq!(secret_file(url), PathBuf::from(file), "{url}");

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Posts `message` to every connection, `concurrency` at a time. One bad connection harms no other: those found gone
-/// are forgotten in one statement at the end, those that failed are left alone.
+/// are forgotten in one statement at the end, those that failed are left alone, those whose session is over are closed.
 ///
 /// # Errors
 /// When the connections can't be read. The message is stored by then; a client can fetch it by its id.
@@ -23,19 +23,24 @@ pub async fn broadcast(
     clock: &Clock,
     concurrency: usize,
 ) -> Result<()> {
-    let recipients = store.recipients().await?;
+    let now = clock.now();
+    let recipients = store.recipients(now).await?;
     let plain = Protocol::Plain.message(message);
     let chat_v1 = Protocol::ChatV1.message(message);
 
-    let now = clock.now();
     let deliveries = stream::iter(recipients).map(async |recipient: Recipient| {
         let id = recipient.connection_id;
-        let too_old = recipient.connected_at <= now.minus(CONNECTION_LIFE_MAX);
         let frame = match recipient.protocol {
             Protocol::Plain => &plain,
             Protocol::ChatV1 => &chat_v1,
         };
-        let gone = too_old || connections.post(&id, frame).await == Delivery::Gone;
+        let gone = if recipient.connected_at <= now.minus(CONNECTION_LIFE_MAX) {
+            true
+        } else if recipient.session_ended {
+            connections.close(&id).await
+        } else {
+            connections.post(&id, frame).await == Delivery::Gone
+        };
         gone.then_some(id)
     });
     let gone: Vec<String> =

@@ -28,7 +28,10 @@ pub enum Error {
     /// The request can be read and breaks the rules for these fields. 422.
     #[error("{}", list(.0))]
     Invalid(Vec<FieldError>),
-    /// No token, a bad one, or a session that has ended. 401.
+    /// No token at all. 401.
+    #[error("{0}")]
+    TokenMissing(&'static str),
+    /// A bad token, or a session that has ended. 401.
     #[error("{0}")]
     Unauthorized(&'static str),
     /// A wrong password or an unknown user: the two are the same answer. 401.
@@ -93,7 +96,7 @@ impl Error {
             Self::Invalid(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid-fields", "Some fields are not valid")
             }
-            Self::Unauthorized(_) => {
+            Self::TokenMissing(_) | Self::Unauthorized(_) => {
                 (StatusCode::UNAUTHORIZED, "unauthorized", "A valid token is needed")
             }
             Self::WrongCredentials => {
@@ -130,13 +133,7 @@ impl Error {
     /// Writes the error to the log, with its causes, if it is one that somebody has to look at.
     pub fn log(&self) {
         if let Self::Unavailable(cause) | Self::Internal(cause) = self {
-            let mut causes = cause.to_string();
-            let mut next = cause.source();
-            while let Some(source) = next {
-                causes = format!("{causes}: {source}");
-                next = source.source();
-            }
-            tracing::error!(code = self.code(), causes, "request failed");
+            tracing::error!(code = self.code(), causes = causes(&**cause), "request failed");
         }
     }
 
@@ -172,12 +169,12 @@ impl Error {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match self {
-            // RFC 6750, section 3: a 401 names the scheme.
+            // RFC 6750, section 3: a 401 names the scheme, and an error if there was a token.
             Self::Unauthorized(_) => {
                 let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
                 headers.insert(WWW_AUTHENTICATE, challenge);
             }
-            Self::WrongCredentials => {
+            Self::TokenMissing(_) | Self::WrongCredentials => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             Self::TooManyLogins { retry_after_secs } => {
@@ -190,6 +187,17 @@ impl Error {
         }
         response
     }
+}
+
+/// What an error says, and all that led to it.
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
 }
 
 /// How a failed invocation of the WebSocket API is reported to Lambda: what may be shown, never the cause.

@@ -112,7 +112,7 @@ pub fn kind(value: &Value) -> &'static str {
 /// The token of an `Authorization: Bearer …` header, by RFC 6750.
 ///
 /// # Errors
-/// [`Error::Unauthorized`] when there is none.
+/// [`Error::TokenMissing`] when there is none.
 pub fn bearer_token(request: &Request) -> Result<&str> {
     request
         .headers()
@@ -121,7 +121,7 @@ pub fn bearer_token(request: &Request) -> Result<&str> {
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
         .map(|(_, token)| token.trim())
-        .ok_or(Error::Unauthorized(
+        .ok_or(Error::TokenMissing(
             "An access token is needed: send Authorization: Bearer <token>.",
         ))
 }

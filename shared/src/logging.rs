@@ -1,6 +1,7 @@
 //! One log for every program: text for people on a terminal, JSON for machines.
 //!
-//! Never logged at any level: tokens, passwords, hashes, secrets, message texts, query strings, whole events.
+//! Never logged at any level: tokens, passwords, hashes, secrets, message texts, query strings, whole events. Libraries
+//! are not that careful (the Lambda runtime traces whole events), so they are heard from `info` up whatever `LOG` says.
 
 use std::io::{IsTerminal, stderr};
 
@@ -31,7 +32,7 @@ pub fn start(lookup: &Lookup) -> Result<(), SettingError> {
         }
     };
     let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
-    let registry = tracing_subscriber::registry().with(levels);
+    let registry = tracing_subscriber::registry().with(levels).with(trusted());
     // A second start in one process (tests do that) keeps the first log.
     if json {
         registry.with(lines.json().flatten_event(true)).try_init().ok();
@@ -39,6 +40,26 @@ pub fn start(lookup: &Lookup) -> Result<(), SettingError> {
         registry.with(lines.with_ansi(stderr().is_terminal())).try_init().ok();
     }
     Ok(())
+}
+
+/// Only this project's own parts may say more than `info`, and sqlx, whose statements hold no values.
+fn trusted() -> Targets {
+    const OURS: [&str; 12] = [
+        "connect",
+        "disconnect",
+        "local_dev",
+        "login",
+        "logout",
+        "message",
+        "messages",
+        "migrate",
+        "refresh",
+        "register",
+        "shared",
+        "sqlx",
+    ];
+    let ours = OURS.map(|part| (part, LevelFilter::TRACE));
+    Targets::new().with_default(LevelFilter::INFO).with_targets(ours)
 }
 
 /// `info`, or levels by target: `info,sqlx=warn`.

@@ -15,12 +15,18 @@ use aws_sdk_apigatewaymanagement::{
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, causes},
     websocket,
 };
 
 /// How long one post may take before its connection is given up for this message.
 const POST_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The longest wait before the second try.
+const RETRY_BACKOFF: Duration = Duration::from_millis(50);
+
+/// How long an HTTP connection is kept for the next post.
+const HTTP_IDLE_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// What became of a post.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +70,7 @@ impl Management {
             "environment",
         );
         let http = aws_smithy_http_client::Builder::new()
+            .pool_idle_timeout(HTTP_IDLE_TIME_MAX)
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .build_https();
         let timeouts = TimeoutConfig::builder().operation_timeout(POST_TIMEOUT).build();
@@ -73,8 +80,11 @@ impl Management {
             .credentials_provider(credentials)
             .http_client(http)
             .timeout_config(timeouts)
-            // A retry here would hold up a fan-out for seconds; whoever needs a message fetches it by id.
-            .retry_config(RetryConfig::disabled());
+            // One more try, within the same time: for a kept HTTP connection that died while the function was frozen,
+            // and for a moment's throttling.
+            .retry_config(
+                RetryConfig::standard().with_max_attempts(2).with_initial_backoff(RETRY_BACKOFF),
+            );
         Self { endpoint, config, concurrency, client: Mutex::new(None) }
     }
 
@@ -137,19 +147,21 @@ impl Connections {
             Ok(_) => Delivery::Sent,
             Err(error) if is_gone(&error) => Delivery::Gone,
             Err(error) => {
-                tracing::warn!(connection_id, error = %summary(&error), "post failed");
+                tracing::warn!(connection_id, error = %causes(&error), "post failed");
                 Delivery::Failed
             }
         }
     }
 
-    /// Closes a connection. One that is gone already is fine; other failures are logged here.
-    pub async fn close(&self, connection_id: &str) {
+    /// Closes a connection and says whether it is closed now. One that was gone already is; other failures are logged
+    /// here.
+    pub async fn close(&self, connection_id: &str) -> bool {
         match self.0.delete_connection().connection_id(connection_id).send().await {
-            Ok(_) => {}
-            Err(error) if is_gone(&error) => {}
+            Ok(_) => true,
+            Err(error) if is_gone(&error) => true,
             Err(error) => {
-                tracing::warn!(connection_id, error = %summary(&error), "close failed");
+                tracing::warn!(connection_id, error = %causes(&error), "close failed");
+                false
             }
         }
     }
@@ -158,11 +170,4 @@ impl Connections {
 /// 410 by status: API Gateway has been seen to send it without the header that makes it a `GoneException`.
 fn is_gone<E>(error: &SdkError<E>) -> bool {
     error.raw_response().is_some_and(|response| response.status().as_u16() == 410)
-}
-
-fn summary<E>(error: &SdkError<E>) -> String {
-    match error.raw_response() {
-        Some(response) => format!("{error}: HTTP {}", response.status()),
-        None => error.to_string(),
-    }
 }

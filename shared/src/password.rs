@@ -64,8 +64,8 @@ impl Hasher {
             let hash = hash.expose_secret();
             let right = bcrypt::verify(given.expose_secret(), hash)?;
             Ok(match (right, hash.parse::<bcrypt::HashParts>()?.get_cost() == cost) {
-                // bcrypt would cut it: such a password was never set.
-                _ if given.expose_secret().len() > Password::BYTES_MAX => Verdict::Wrong,
+                // Such a password was never set; bcrypt would cut it, or take it for another one.
+                _ if Password::parse(given.expose_secret()).is_err() => Verdict::Wrong,
                 (false, _) => Verdict::Wrong,
                 (true, true) => Verdict::Right,
                 (true, false) => Verdict::RightButOldCost,
@@ -100,6 +100,7 @@ mod tests {
             (Hasher::new(5), "correct horse", Some(&hash), Verdict::RightButOldCost),
             (hasher, "correct hors", Some(&hash), Verdict::Wrong),
             (hasher, "", Some(&hash), Verdict::Wrong),
+            (hasher, "correct horse\0correct horse", Some(&hash), Verdict::Wrong),
             (hasher, "correct horse", None, Verdict::Wrong),
         ] {
             assert_eq!(

@@ -71,8 +71,9 @@ pub fn connection_id(event: &Event) -> Result<&str> {
     id.ok_or_else(|| Error::internal("the event has no requestContext.connectionId"))
 }
 
-/// The base URL of the `@connections` API of the stage that this event came from. Right for the API's own domain; one
-/// behind a custom domain with a base path needs `CONNECTIONS_ENDPOINT`.
+/// The base URL of the `@connections` API of the stage that this event came from. Right for the API's own domain. A
+/// custom domain has no stage in its path (and a base path that the event doesn't show): there `CONNECTIONS_ENDPOINT`
+/// must be set.
 pub fn connections_endpoint(event: &Event) -> Option<String> {
     let context = &event.request_context;
     Some(format!("https://{}/{}", context.domain_name.as_ref()?, context.stage.as_ref()?))
@@ -94,7 +95,8 @@ pub fn offered_protocols(event: &Event) -> Vec<&str> {
 /// in its visitor's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowedOrigins {
-    /// Only the page that the same host serves.
+    /// Only the page on the same host. Behind a CDN the API sees its own host, not the page's: there origins must be
+    /// listed.
     SameOrigin,
     /// Exactly these.
     Listed(Vec<String>),
@@ -108,7 +110,6 @@ impl AllowedOrigins {
     pub fn parse(list: &str) -> Result<Self, String> {
         list.split(',')
             .map(str::trim)
-            .filter(|origin| !origin.is_empty())
             .map(|origin| match Url::parse(origin) {
                 Ok(url)
                     if matches!(url.scheme(), "http" | "https")
@@ -178,6 +179,28 @@ mod tests {
             assert_eq!(allowed.check(&event).is_ok(), expected, "{origin}");
         }
         assert!(AllowedOrigins::SameOrigin.check(&connect_event(&[])).is_ok());
+    }
+
+    #[test]
+    fn behind_a_cdn_the_pages_origin_must_be_listed() {
+        let event = connect_event(&[
+            ("host", "k3v9q0x1yb.execute-api.eu-west-1.amazonaws.com"),
+            ("x-forwarded-proto", "https"),
+            ("origin", "https://chat.example.com"),
+        ]);
+        assert!(AllowedOrigins::SameOrigin.check(&event).is_err());
+        assert!(AllowedOrigins::parse("https://chat.example.com").unwrap().check(&event).is_ok());
+    }
+
+    #[test]
+    fn the_management_api_is_where_the_event_came_from() {
+        let event = include_str!("../../functions/message/events/message.json");
+        let event: Event = serde_json::from_str(event).unwrap();
+        assert_eq!(
+            connections_endpoint(&event).as_deref(),
+            Some("https://k3v9q0x1yb.execute-api.eu-west-1.amazonaws.com/ws")
+        );
+        assert_eq!(connections_endpoint(&Event::default()), None);
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl<'a> Offer<'a> {
         }
         let token = bearer
             .or_else(|| event.query_string_parameters.first("token"))
-            .ok_or(Error::Unauthorized(
+            .ok_or(Error::TokenMissing(
                 "An access token is needed: offer the subprotocol bearer.<token> beside chat.v1, or append ?token=.",
             ))?;
         Ok(Self { protocol, token })

@@ -78,7 +78,12 @@ impl Login {
             }
             _ => return Err(Error::WrongCredentials),
         }
-        self.store.forget_login_failures(username, source, now).await
+        self.store.forget_login_failures(username, source).await?;
+        if let Err(error) = self.store.sweep_login_failures(now).await {
+            // The next login sweeps again.
+            error.log();
+        }
+        Ok(())
     }
 
     async fn renew_hash(
@@ -87,7 +92,7 @@ impl Login {
         password: &SecretString,
         old: &SecretString,
     ) -> Result<()> {
-        // A password that was set before the rules were made keeps its hash.
+        // It has just been found right, so it is one that could be set.
         let Ok(password) = Password::parse(secrecy::ExposeSecret::expose_secret(password)) else {
             return Ok(());
         };

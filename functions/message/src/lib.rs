@@ -27,6 +27,7 @@ pub struct Message {
 struct Readings {
     plain: Result<Action, Refusal>,
     chat_v1: Result<Action, Refusal>,
+    is_json_like: bool,
 }
 
 impl WebSocketFunction for Message {
@@ -42,8 +43,11 @@ impl WebSocketFunction for Message {
         let sender = connection_id(&event)?;
         let connections = self.management.client_for(&event)?;
         let frame = event.body.as_deref().unwrap_or_default();
-        let readings =
-            Readings { plain: Protocol::Plain.read(frame), chat_v1: Protocol::ChatV1.read(frame) };
+        let readings = Readings {
+            plain: Protocol::Plain.read(frame),
+            chat_v1: Protocol::ChatV1.read(frame),
+            is_json_like: frame.trim_start().starts_with('{'),
+        };
 
         let drafts = Drafts { plain: draft(&readings.plain), chat_v1: draft(&readings.chat_v1) };
         match self.store.append_message(sender, drafts, self.clock.now()).await {
@@ -61,7 +65,9 @@ impl WebSocketFunction for Message {
                 connections.post(sender, &readings.answer(protocol)).await;
             }
             // The connection has no row any more, or its session has ended: nothing can come of it.
-            Ok(None) => connections.close(sender).await,
+            Ok(None) => {
+                connections.close(sender).await;
+            }
             Err(error) => {
                 error.log();
                 connections.post(sender, &readings.failure(&error)).await;
@@ -91,8 +97,8 @@ impl Readings {
         }
     }
 
-    /// The frame that tells a sender of unknown protocol that the store failed. A frame that reads as `chat.v1` came
-    /// from a client that speaks it.
+    /// The frame that tells a sender of unknown protocol that the store failed. A frame that looks like `chat.v1` came
+    /// from a client that speaks it, most likely.
     fn failure(&self, error: &Error) -> String {
         match &self.chat_v1 {
             Ok(action) => {
@@ -101,6 +107,9 @@ impl Readings {
                     Action::Ping => None,
                 };
                 Protocol::ChatV1.refusal(&Refusal::from_error(error, client_id))
+            }
+            Err(_) if self.is_json_like => {
+                Protocol::ChatV1.refusal(&Refusal::from_error(error, None))
             }
             Err(_) => Protocol::Plain.refusal(&Refusal::from_error(error, None)),
         }

@@ -58,7 +58,8 @@ impl HttpFunction for Refresh {
             }
             Refreshed::Ended => Err(Error::Unauthorized("The session has ended. Log in again.")),
             Refreshed::Replayed => {
-                revocation::close_sockets(&claims.sid, &self.store, &self.management).await?;
+                let Self { store, management, clock, .. } = self;
+                revocation::close_sockets(&claims.sid, store, management, clock).await?;
                 Err(Error::Unauthorized(
                     "This refresh token was used before, so its session was ended. Log in again.",
                 ))

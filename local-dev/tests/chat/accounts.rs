@@ -6,9 +6,18 @@ use serde_json::json;
 
 use crate::{Needs, support::World};
 
-pub const NEEDS: Needs = Needs::Nothing;
+crate::stories! {
+    Needs::Nothing;
+    a_user_registers_and_logs_in,
+    a_username_is_given_once,
+    of_two_registrations_at_once_one_wins,
+    a_wrong_password_and_an_unknown_user_are_the_same_answer,
+    ten_failures_lock_a_login_until_the_window_has_passed,
+    failures_in_parallel_do_not_slip_through,
+    a_login_renews_a_hash_of_another_cost,
+}
 
-pub async fn a_user_registers_and_logs_in(world: World) {
+async fn a_user_registers_and_logs_in(world: World) {
     let account = json!({"username": "Alice", "password": "correct horse"});
     let registered = world.http.post("/auth/register", &account).await;
     assert_eq!(registered.status, 201);
@@ -28,7 +37,7 @@ pub async fn a_user_registers_and_logs_in(world: World) {
     }
 }
 
-pub async fn a_username_is_given_once(world: World) {
+async fn a_username_is_given_once(world: World) {
     world.register("alice").await;
     for username in ["alice", "Alice"] {
         let account = json!({"username": username, "password": "another password"});
@@ -39,7 +48,7 @@ pub async fn a_username_is_given_once(world: World) {
     world.log_in("alice").await;
 }
 
-pub async fn of_two_registrations_at_once_one_wins(world: World) {
+async fn of_two_registrations_at_once_one_wins(world: World) {
     let register = |password: &'static str| {
         let http = world.http.clone();
         async move {
@@ -56,7 +65,7 @@ pub async fn of_two_registrations_at_once_one_wins(world: World) {
     assert_eq!(world.http.post("/auth/login", &login).await.status, 200);
 }
 
-pub async fn a_wrong_password_and_an_unknown_user_are_the_same_answer(world: World) {
+async fn a_wrong_password_and_an_unknown_user_are_the_same_answer(world: World) {
     world.register("alice").await;
     let too_long = "x".repeat(73);
     let mut answers = Vec::new();
@@ -77,7 +86,7 @@ pub async fn a_wrong_password_and_an_unknown_user_are_the_same_answer(world: Wor
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
 }
 
-pub async fn ten_failures_lock_a_login_until_the_window_has_passed(world: World) {
+async fn ten_failures_lock_a_login_until_the_window_has_passed(world: World) {
     world.register("alice").await;
     let wrong = json!({"username": "alice", "password": "wrong password"});
     let right = json!({"username": "alice", "password": World::PASSWORD});
@@ -102,7 +111,7 @@ pub async fn ten_failures_lock_a_login_until_the_window_has_passed(world: World)
     }
 }
 
-pub async fn failures_in_parallel_do_not_slip_through(world: World) {
+async fn failures_in_parallel_do_not_slip_through(world: World) {
     world.register("alice").await;
     let attempts = (0..30).map(|_| {
         let http = world.http.clone();
@@ -119,7 +128,7 @@ pub async fn failures_in_parallel_do_not_slip_through(world: World) {
     assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 20, "{statuses:?}");
 }
 
-pub async fn a_login_renews_a_hash_of_another_cost(mut world: World) {
+async fn a_login_renews_a_hash_of_another_cost(mut world: World) {
     world.register("alice").await;
     let old = world.password_hash("alice").await;
     world.restart_with("BCRYPT_COST", "11").await;

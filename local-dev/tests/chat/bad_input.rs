@@ -5,11 +5,19 @@ use serde_json::{Value, json};
 
 use crate::{Needs, support::World};
 
-pub const NEEDS: Needs = Needs::Nothing;
+crate::stories! {
+    Needs::Nothing;
+    usernames_and_passwords_that_break_the_rules_are_named,
+    a_body_that_is_no_json_object_is_refused,
+    a_body_of_11_megabytes_is_refused,
+    unknown_routes_are_the_gateways_404,
+    pages_that_make_no_sense_are_refused,
+    frames_that_make_no_sense_are_refused,
+}
 
 const POST_ROUTES: [&str; 4] = ["/auth/register", "/auth/login", "/auth/refresh", "/auth/logout"];
 
-pub async fn usernames_and_passwords_that_break_the_rules_are_named(world: World) {
+async fn usernames_and_passwords_that_break_the_rules_are_named(world: World) {
     let good_password = "correct horse";
     for (username, password, fields) in [
         (json!("al"), json!(good_password), &["username"][..]),
@@ -41,7 +49,7 @@ pub async fn usernames_and_passwords_that_break_the_rules_are_named(world: World
     assert_eq!(world.http.post("/auth/login", &shorter).await.status, 401);
 }
 
-pub async fn a_body_that_is_no_json_object_is_refused(world: World) {
+async fn a_body_that_is_no_json_object_is_refused(world: World) {
     let required = |path: &str| match path {
         "/auth/register" | "/auth/login" => &["username", "password"][..],
         _ => &["refresh_token"],
@@ -88,7 +96,7 @@ pub async fn a_body_that_is_no_json_object_is_refused(world: World) {
     }
 }
 
-pub async fn a_body_of_11_megabytes_is_refused(world: World) {
+async fn a_body_of_11_megabytes_is_refused(world: World) {
     for path in POST_ROUTES {
         let body = json!({"username": "x".repeat(11 * 1024 * 1024)});
         let refused = world.http.post(path, &body).await;
@@ -97,7 +105,7 @@ pub async fn a_body_of_11_megabytes_is_refused(world: World) {
     }
 }
 
-pub async fn unknown_routes_are_the_gateways_404(world: World) {
+async fn unknown_routes_are_the_gateways_404(world: World) {
     for (method, path) in [
         (Method::GET, "/auth/register"),
         (Method::POST, "/auth/messages"),
@@ -112,7 +120,7 @@ pub async fn unknown_routes_are_the_gateways_404(world: World) {
     }
 }
 
-pub async fn pages_that_make_no_sense_are_refused(world: World) {
+async fn pages_that_make_no_sense_are_refused(world: World) {
     let alice = world.user("alice").await;
     for (query, fields) in [
         ("limit=0", &["limit"][..]),
@@ -148,7 +156,7 @@ pub async fn pages_that_make_no_sense_are_refused(world: World) {
     }
 }
 
-pub async fn frames_that_make_no_sense_are_refused(world: World) {
+async fn frames_that_make_no_sense_are_refused(world: World) {
     let alice = world.user("alice").await;
     let too_long = "x".repeat(4097);
 

@@ -1,26 +1,33 @@
 //! The functions as they run on Lambda: each compiled bootstrap against a Runtime API, with its sample event.
 
 use std::{
+    fs::File,
+    io::Read,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
 };
 
-use axum::{
-    Router,
-    body::Bytes,
-    http::{HeaderMap, Uri},
-};
 use serde_json::{Value, json};
 use shared::{account::Username, clock::UnixMillis, store::NewSession, token::TokenId};
-use tokio::net::TcpListener;
 
 use crate::{
     Needs,
-    support::{World, runtime_api, session_of},
+    support::{
+        World,
+        connections::{FakeConnections, Taken},
+        runtime_api, session_of,
+    },
 };
 
-pub const NEEDS: Needs = Needs::Bootstraps;
-pub const HINT: &str = "needs the functions as Lambda runs them: cargo xtask build";
+crate::stories! {
+    Needs::Bootstraps;
+    every_bootstrap_answers_its_sample_event,
+    message_posts_over_tls_to_where_its_event_came_from,
+}
+pub const HINT: &str = if cfg!(target_arch = "x86_64") {
+    "needs the functions as Lambda runs them: cargo xtask build --x86-64"
+} else {
+    "needs the functions as Lambda runs them: cargo xtask build"
+};
 
 /// The secret that the tokens in the sample events are signed with.
 const SAMPLE_SECRET: &str = "sample-secret-of-the-sample-events";
@@ -37,11 +44,26 @@ const FUNCTIONS: [&str; 9] = [
     "logout",
 ];
 
-/// Where `cargo xtask build` has put the bootstraps, if it has.
+/// Where `cargo xtask build` has put the bootstraps, if it has, and for this machine.
 pub fn directory() -> Option<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/lambda");
-    let all_there = FUNCTIONS.iter().all(|name| directory.join(name).join("bootstrap").is_file());
-    all_there.then_some(directory)
+    FUNCTIONS.iter().all(|name| runs_here(&bootstrap(&directory, name))).then_some(directory)
+}
+
+fn bootstrap(directory: &Path, function: &str) -> PathBuf {
+    directory.join(function).join("bootstrap")
+}
+
+/// Whether a file is a program for this machine's processor, by the ELF header's `e_machine`.
+fn runs_here(file: &Path) -> bool {
+    let mut header = [0; 20];
+    let read = File::open(file).and_then(|mut file| file.read_exact(&mut header));
+    let machine = match std::env::consts::ARCH {
+        "x86_64" => 0x3E,
+        "aarch64" => 0xB7,
+        _ => return false,
+    };
+    read.is_ok() && header.starts_with(b"\x7fELF") && header[18] == machine
 }
 
 fn sample_event(function: &str) -> Value {
@@ -50,62 +72,112 @@ fn sample_event(function: &str) -> Value {
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
 
-pub async fn every_bootstrap_answers_its_sample_event(world: World) {
-    let posts = Posts::listen().await;
+async fn every_bootstrap_answers_its_sample_event(world: World) {
+    let posts = FakeConnections::listen().await;
     let url = world.empty_database().await;
-    let environment = [
-        ("DATABASE_URL", url.as_str()),
-        ("JWT_SECRET", SAMPLE_SECRET),
-        ("BCRYPT_COST", "10"),
-        ("CONNECTIONS_ENDPOINT", &posts.endpoint),
-    ];
-    let invoke = async |function: &str| {
-        let bootstrap = directory().unwrap().join(function).join("bootstrap");
-        let event = sample_event(function).to_string().into_bytes();
-        runtime_api::invoke(&bootstrap, &environment, event).await.unwrap()
+    let lambda = Lambda {
+        directory: directory().unwrap(),
+        environment: vec![
+            ("DATABASE_URL", url.clone()),
+            ("JWT_SECRET", SAMPLE_SECRET.to_owned()),
+            ("BCRYPT_COST", "10".to_owned()),
+            ("CONNECTIONS_ENDPOINT", posts.endpoint.clone()),
+            ("LOG", "trace".to_owned()),
+        ],
     };
     let body = |answer: &Value| -> Value {
         serde_json::from_str(answer["body"].as_str().unwrap()).unwrap()
     };
 
-    assert_eq!(invoke("migrate").await, json!({"steps_applied": 7}));
-    assert_eq!(invoke("migrate").await, json!({"steps_applied": 0}));
+    assert_eq!(lambda.invoke("migrate").await, json!({"steps_applied": 7}));
+    assert_eq!(lambda.invoke("migrate").await, json!({"steps_applied": 0}));
 
-    let registered = invoke("register").await;
+    let registered = lambda.invoke("register").await;
     assert_eq!(registered["statusCode"], 201);
     assert_eq!(body(&registered), json!({"message": "Registration successful"}));
-    assert_eq!(invoke("register").await["statusCode"], 409);
+    assert_eq!(lambda.invoke("register").await["statusCode"], 409);
 
-    let login = invoke("login").await;
+    let login = lambda.invoke("login").await;
     assert_eq!(login["statusCode"], 200);
     assert_eq!(body(&login)["token_type"], "Bearer");
 
-    assert_eq!(invoke("messages").await["statusCode"], 401);
+    assert_eq!(lambda.invoke("messages").await["statusCode"], 401);
     open_sample_session(&url).await;
-    let messages = invoke("messages").await;
+    let messages = lambda.invoke("messages").await;
     assert_eq!((&messages["statusCode"], body(&messages)), (&json!(200), json!([])));
 
-    let connect = invoke("connect").await;
+    let connect = lambda.invoke("connect").await;
     assert_eq!(connect["statusCode"], 200);
     assert_eq!(connect["headers"], json!({"Sec-WebSocket-Protocol": "chat.v1"}));
 
-    assert_eq!(invoke("message").await["statusCode"], 200);
-    let stored = &body(&invoke("messages").await)[0];
-    let (path, frame) = posts.take().pop().unwrap();
-    assert_eq!(path, "POST /ws/@connections/QkT3rfHsDoECHlw%3D");
-    let expected = json!({"type": "message", "id": 1, "username": "alice", "text": "Hello!",
-                          "sent_at": stored["sent_at"], "client_id": "7f1c2b9a"});
-    assert_eq!(serde_json::from_str::<Value>(&frame).unwrap(), expected);
+    assert_eq!(lambda.invoke("message").await["statusCode"], 200);
+    let stored = &body(&lambda.invoke("messages").await)[0];
+    assert_shows(&posts.take(), stored);
 
-    let refresh = invoke("refresh").await;
+    let refresh = lambda.invoke("refresh").await;
     assert_eq!(refresh["statusCode"], 200);
     assert_eq!(body(&refresh)["expires_in"], 900);
 
-    assert_eq!(invoke("logout").await["statusCode"], 204);
-    assert_eq!(posts.take().pop().unwrap().0, "DELETE /ws/@connections/QkT3rfHsDoECHlw%3D");
-    assert_eq!(invoke("connect").await["statusCode"], 401);
-    assert_eq!(invoke("disconnect").await["statusCode"], 200);
+    assert_eq!(lambda.invoke("logout").await["statusCode"], 204);
+    assert_eq!(posts.take()[0].what, "DELETE /ws/@connections/QkT3rfHsDoECHlw%3D");
+    assert_eq!(lambda.invoke("connect").await["statusCode"], 401);
+    assert_eq!(lambda.invoke("disconnect").await["statusCode"], 200);
     world.drop_database(&url).await;
+}
+
+/// As in the cloud, where nothing but the event says where to post to, and that is behind TLS.
+async fn message_posts_over_tls_to_where_its_event_came_from(world: World) {
+    let posts = FakeConnections::listen_with_tls().await;
+    let certificate = posts.certificate.as_ref().unwrap().path().to_str().unwrap();
+    let alice = world.user("alice").await;
+    world.insert_connection(&alice, "QkT3rfHsDoECHlw=").await;
+    let lambda = Lambda {
+        directory: directory().unwrap(),
+        environment: vec![
+            ("DATABASE_URL", world.database_url().to_owned()),
+            ("SSL_CERT_FILE", certificate.to_owned()),
+        ],
+    };
+    let mut event = sample_event("message");
+    let host = posts.endpoint.trim_start_matches("https://").trim_end_matches("/ws");
+    event["requestContext"]["domainName"] = json!(host);
+    assert_eq!(lambda.invoke_with("message", &event).await["statusCode"], 200);
+    assert_shows(&posts.take(), &world.history(&alice).await[0]);
+}
+
+/// The one post is that of the sample message, as it is stored.
+fn assert_shows(posts: &[Taken], stored: &Value) {
+    let [Taken { what, frame }] = posts else { panic!("one post was due: {posts:?}") };
+    assert_eq!(what, "POST /ws/@connections/QkT3rfHsDoECHlw%3D");
+    let expected = json!({"type": "message", "id": 1, "username": "alice", "text": "Hello!",
+                          "sent_at": stored["sent_at"], "client_id": "7f1c2b9a"});
+    assert_eq!(serde_json::from_str::<Value>(frame).unwrap(), expected);
+}
+
+/// Lambda, as far as one instance of a function sees it.
+struct Lambda {
+    directory: PathBuf,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Lambda {
+    /// Invokes a function with its sample event.
+    async fn invoke(&self, function: &str) -> Value {
+        self.invoke_with(function, &sample_event(function)).await
+    }
+
+    /// Invokes a function and checks that its log keeps the event's secrets.
+    async fn invoke_with(&self, function: &str, event: &Value) -> Value {
+        let bootstrap = bootstrap(&self.directory, function);
+        let event = event.to_string();
+        let (outcome, log) =
+            runtime_api::invoke(&bootstrap, &self.environment, event.clone().into_bytes()).await;
+        for secret in ["correct horse battery staple", SAMPLE_SECRET, "eyJ0eXAi", "Hello!", "$2b$"]
+        {
+            assert!(!log.contains(secret), "{function} logged {secret}: {log}");
+        }
+        outcome.unwrap()
+    }
 }
 
 /// The session that the tokens in the sample events belong to.
@@ -127,32 +199,4 @@ async fn open_sample_session(url: &str) {
         .await
         .unwrap();
     store.close().await;
-}
-
-/// An `@connections` API that takes whatever is signed.
-struct Posts {
-    endpoint: String,
-    taken: Arc<Mutex<Vec<(String, String)>>>,
-}
-
-impl Posts {
-    async fn listen() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}/ws", listener.local_addr().unwrap());
-        let taken = Arc::new(Mutex::new(Vec::new()));
-        let posts = Arc::clone(&taken);
-        let take =
-            async move |method: axum::http::Method, uri: Uri, headers: HeaderMap, body: Bytes| {
-                let signature = headers["authorization"].to_str().unwrap();
-                assert!(signature.contains("Credential=AKIDEXAMPLE/"), "{signature}");
-                let frame = String::from_utf8(body.to_vec()).unwrap();
-                posts.lock().unwrap().push((format!("{method} {uri}"), frame));
-            };
-        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(take)).await });
-        Self { endpoint, taken }
-    }
-
-    fn take(&self) -> Vec<(String, String)> {
-        std::mem::take(&mut *self.taken.lock().unwrap())
-    }
 }

@@ -13,7 +13,15 @@ use crate::{
     },
 };
 
-pub const NEEDS: Needs = Needs::Chromium;
+crate::stories! {
+    Needs::Chromium;
+    two_windows_chat,
+    two_windows_chat_at_320_pixels,
+    a_script_tag_stays_text,
+    an_expired_token_is_renewed_unseen,
+    a_restart_loses_and_doubles_nothing,
+    history_scrolls_back,
+}
 
 /// Two people, each in a browser of their own.
 async fn alice_and_bob(chromium: &Chromium, url: &str) -> (Window, Window) {
@@ -28,7 +36,7 @@ fn numbers(messages: &[(u64, String)]) -> Vec<u64> {
     messages.iter().map(|(id, _)| *id).collect()
 }
 
-pub async fn two_windows_chat(world: World) {
+async fn two_windows_chat(world: World) {
     let chromium = Chromium::start().await;
     let (alice, bob) = alice_and_bob(&chromium, &world.base_url()).await;
     let conversation = [
@@ -64,7 +72,7 @@ async fn save_screenshot(window: &Window) {
     }
 }
 
-pub async fn two_windows_chat_at_320_pixels(world: World) {
+async fn two_windows_chat_at_320_pixels(world: World) {
     let chromium = Chromium::start().await;
     let url = world.base_url();
     let (alice, bob) = (chromium.open_narrow(&url).await, chromium.open_narrow(&url).await);
@@ -85,7 +93,7 @@ pub async fn two_windows_chat_at_320_pixels(world: World) {
     }
 }
 
-pub async fn a_script_tag_stays_text(world: World) {
+async fn a_script_tag_stays_text(world: World) {
     let chromium = Chromium::start().await;
     let (alice, bob) = alice_and_bob(&chromium, &world.base_url()).await;
     let texts = [
@@ -108,7 +116,7 @@ pub async fn a_script_tag_stays_text(world: World) {
     }
 }
 
-pub async fn an_expired_token_is_renewed_unseen(world: World) {
+async fn an_expired_token_is_renewed_unseen(world: World) {
     let chromium = Chromium::start().await;
     let (alice, bob) = alice_and_bob(&chromium, &world.base_url()).await;
     alice.say("before").await;
@@ -134,7 +142,7 @@ pub async fn an_expired_token_is_renewed_unseen(world: World) {
     }
 }
 
-pub async fn a_restart_loses_and_doubles_nothing(world: World) {
+async fn a_restart_loses_and_doubles_nothing(world: World) {
     let chromium = Chromium::start().await;
     let mut process = Process::start(&world, &[]).await;
     let port = process.port();
@@ -175,7 +183,7 @@ pub async fn a_restart_loses_and_doubles_nothing(world: World) {
     process.stop().await;
 }
 
-pub async fn history_scrolls_back(world: World) {
+async fn history_scrolls_back(world: World) {
     const MESSAGES: usize = 120;
     let speaker = world.user("speaker").await;
     let mut socket = world.connect(&speaker).await;

@@ -5,11 +5,31 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::{Needs, support::World};
+use crate::{
+    Needs,
+    support::{World, connections::FakeConnections},
+};
 
-pub const NEEDS: Needs = Needs::Nothing;
+crate::stories! {
+    Needs::Nothing;
+    plain_and_chat_v1_share_one_room,
+    a_message_is_stored_before_it_is_shown,
+    ids_count_without_gaps_however_many_send_at_once,
+    a_repeated_send_is_the_same_message,
+    the_same_send_on_two_connections_at_once_is_one_message,
+    nobody_speaks_for_another,
+    a_ping_is_answered,
+    gone_connections_are_forgotten_and_harm_nobody,
+    a_connection_in_its_handshake_is_not_taken_for_gone,
+    a_connection_older_than_any_can_be_gets_no_post,
+    a_socket_that_outlived_its_session_hears_nothing_and_is_closed,
+    a_post_that_hangs_is_given_up_and_harms_nobody,
+    a_client_that_does_not_read_holds_up_nobody,
+    a_connection_without_a_row_is_closed,
+    a_disconnect_forgets_the_connection,
+}
 
-pub async fn plain_and_chat_v1_share_one_room(world: World) {
+async fn plain_and_chat_v1_share_one_room(world: World) {
     let (alice, bob) = (world.user("alice").await, world.user("bob").await);
     let mut alice_json = world.connect(&alice).await;
     let mut bob_plain = world.connect_plain(&bob).await;
@@ -39,7 +59,7 @@ pub async fn plain_and_chat_v1_share_one_room(world: World) {
     assert_eq!(history[1]["text"], "Hi, alice");
 }
 
-pub async fn a_message_is_stored_before_it_is_shown(world: World) {
+async fn a_message_is_stored_before_it_is_shown(world: World) {
     let (alice, bob) = (world.user("alice").await, world.user("bob").await);
     let mut sender = world.connect(&alice).await;
     let mut reader = world.connect(&bob).await;
@@ -51,7 +71,7 @@ pub async fn a_message_is_stored_before_it_is_shown(world: World) {
     }
 }
 
-pub async fn ids_count_without_gaps_however_many_send_at_once(world: World) {
+async fn ids_count_without_gaps_however_many_send_at_once(world: World) {
     const EACH: usize = 20;
     let names = ["ann", "ben", "cleo", "dan", "eve"];
     let users = join_all(names.map(|name| world.user(name))).await;
@@ -103,7 +123,7 @@ fn plain(message: &Value) -> String {
     format!("{}: {}", message["username"].as_str().unwrap(), message["text"].as_str().unwrap())
 }
 
-pub async fn a_repeated_send_is_the_same_message(world: World) {
+async fn a_repeated_send_is_the_same_message(world: World) {
     let (alice, bob) = (world.user("alice").await, world.user("bob").await);
     let mut first = world.connect(&alice).await;
     first.say("once", "key").await;
@@ -124,7 +144,7 @@ pub async fn a_repeated_send_is_the_same_message(world: World) {
     assert_eq!(world.history(&alice).await.len(), 2);
 }
 
-pub async fn the_same_send_on_two_connections_at_once_is_one_message(world: World) {
+async fn the_same_send_on_two_connections_at_once_is_one_message(world: World) {
     let alice = world.user("alice").await;
     let mut sockets = join_all((0..4).map(|_| world.connect(&alice))).await;
     for round in 1..=10 {
@@ -141,7 +161,7 @@ pub async fn the_same_send_on_two_connections_at_once_is_one_message(world: Worl
     assert_eq!(world.history(&alice).await.len(), 10);
 }
 
-pub async fn nobody_speaks_for_another(world: World) {
+async fn nobody_speaks_for_another(world: World) {
     let (alice, _bob) = (world.user("alice").await, world.user("bob").await);
     let mut socket = world.connect(&alice).await;
     let frame = json!({"action": "send", "text": "I am bob", "username": "bob", "id": 99, "sent_at": "1970-01-01T00:00:00.000Z"});
@@ -150,7 +170,7 @@ pub async fn nobody_speaks_for_another(world: World) {
     assert_eq!((&shown["username"], &shown["id"]), (&json!("alice"), &json!(1)));
 }
 
-pub async fn a_ping_is_answered(world: World) {
+async fn a_ping_is_answered(world: World) {
     let alice = world.user("alice").await;
     let mut socket = world.connect(&alice).await;
     socket.send(r#"{"action":"ping"}"#).await;
@@ -158,7 +178,7 @@ pub async fn a_ping_is_answered(world: World) {
     assert_eq!(world.history(&alice).await, Vec::<Value>::new());
 }
 
-pub async fn gone_connections_are_forgotten_and_harm_nobody(world: World) {
+async fn gone_connections_are_forgotten_and_harm_nobody(world: World) {
     let alice = world.user("alice").await;
     let mut socket = world.connect(&alice).await;
     let open = world.connection_ids().await;
@@ -177,29 +197,76 @@ pub async fn gone_connections_are_forgotten_and_harm_nobody(world: World) {
     world.until("the gone ones are forgotten", async || world.connection_ids().await == left).await;
 }
 
-pub async fn a_connection_in_its_handshake_is_not_taken_for_gone(world: World) {
+async fn a_connection_in_its_handshake_is_not_taken_for_gone(world: World) {
     let alice = world.user("alice").await;
     let mut socket = world.connect(&alice).await;
     world.insert_connection(&alice, "L0SM9cOFvHcCIhw=").await;
-    for number in 1..=2 {
-        socket.say("hello?", &number.to_string()).await;
-        assert_eq!(socket.next_frame().await["id"], number);
-    }
-    assert_eq!(world.connection_ids().await.len(), 2);
+    world.insert_connection(&alice, "M0SM9cOFvHcCIhw=").await;
+    world.clock.advance(Duration::from_secs(29));
+    world.insert_connection(&alice, "N0SM9cOFvHcCIhw=").await;
+    socket.say("hello?", "1").await;
+    assert_eq!(socket.next_frame().await["id"], 1);
+    // A second later the older two are known to be gone, and when they are, all that the first message did is done.
+    world.clock.advance(Duration::from_secs(1));
+    socket.say("hello?", "2").await;
+    assert_eq!(socket.next_frame().await["id"], 2);
+    world.until("the older ones are gone", async || world.connection_ids().await.len() == 2).await;
+    assert!(world.connection_ids().await.contains(&"N0SM9cOFvHcCIhw=".to_owned()));
 }
 
-pub async fn rows_older_than_a_connection_lives_are_removed_in_passing(world: World) {
+async fn a_connection_older_than_any_can_be_gets_no_post(world: World) {
     let alice = world.user("alice").await;
-    world.insert_connection(&alice, "L0SM9cOFvHcCIhw=").await;
+    let mut old = world.connect(&alice).await;
+    let old_id = world.connection_ids().await.remove(0);
     world.clock.advance(Duration::from_mins(131));
     let alice = world.log_in("alice").await;
-    let mut socket = world.connect(&alice).await;
-    socket.say("a new day", "1").await;
-    socket.next_frame().await;
+    let mut new = world.connect(&alice).await;
+    new.say("a new day", "1").await;
+    new.next_frame().await;
     world.until("the old row is gone", async || world.connection_ids().await.len() == 1).await;
+    // The old socket is open in truth: this is the first that it hears.
+    world.post_to_socket(&old_id, "first").await;
+    assert_eq!(old.next_text().await, "first");
 }
 
-pub async fn a_client_that_does_not_read_holds_up_nobody(world: World) {
+async fn a_socket_that_outlived_its_session_hears_nothing_and_is_closed(world: World) {
+    let (alice, bob) = (world.user("alice").await, world.user("bob").await);
+    let mut leaving = world.connect(&alice).await;
+    let mut staying = world.connect(&bob).await;
+    // As when the socket opened in the very moment in which its session was revoked.
+    world.revoke_silently(&alice).await;
+    staying.say("Is she gone?", "1").await;
+    assert_eq!(staying.next_frame().await["id"], 1);
+    assert_eq!(leaving.next_close().await.0, 1000);
+}
+
+async fn a_post_that_hangs_is_given_up_and_harms_nobody(mut world: World) {
+    let posts = FakeConnections::listen().await;
+    let alice = world.user("alice").await;
+    let mut socket = world.connect(&alice).await;
+    for id in ["hangs", "fails", "gone", "fine"] {
+        world.insert_connection(&alice, id).await;
+    }
+    world.clock.advance(Duration::from_mins(1));
+    world.restart_with("CONNECTIONS_ENDPOINT", &posts.endpoint).await;
+    let mut again = world.connect(&alice).await;
+    again.say("anybody?", "1").await;
+    world.until("the fine one has its message", async || posts.posted("fine") == 1).await;
+    // Forgetting the gone one is the last thing that a broadcast does: it ended although one post hangs.
+    world
+        .until("the broadcast ends", async || {
+            !world.connection_ids().await.contains(&"gone".to_owned())
+        })
+        .await;
+    assert_eq!(posts.posted("fine"), 1);
+    assert_eq!(posts.posted("fails"), 2, "a failed post is tried once more");
+    assert!(world.connection_ids().await.contains(&"hangs".to_owned()));
+    assert!(world.connection_ids().await.contains(&"fails".to_owned()));
+    assert_eq!(world.history(&alice).await.len(), 1);
+    assert_eq!(socket.closed().await.0, 1001);
+}
+
+async fn a_client_that_does_not_read_holds_up_nobody(world: World) {
     let (alice, bob) = (world.user("alice").await, world.user("bob").await);
     let mut reader = world.connect(&alice).await;
     let _deaf = world.connect(&bob).await;
@@ -210,7 +277,7 @@ pub async fn a_client_that_does_not_read_holds_up_nobody(world: World) {
     }
 }
 
-pub async fn a_connection_without_a_row_is_closed(world: World) {
+async fn a_connection_without_a_row_is_closed(world: World) {
     let alice = world.user("alice").await;
     let mut socket = world.connect(&alice).await;
     world.delete_connections().await;
@@ -219,7 +286,7 @@ pub async fn a_connection_without_a_row_is_closed(world: World) {
     assert_eq!(world.history(&alice).await, Vec::<Value>::new());
 }
 
-pub async fn a_disconnect_forgets_the_connection(world: World) {
+async fn a_disconnect_forgets_the_connection(world: World) {
     let alice = world.user("alice").await;
     let (closed, dropped) = (world.connect(&alice).await, world.connect_plain(&alice).await);
     assert_eq!(world.connection_ids().await.len(), 2);

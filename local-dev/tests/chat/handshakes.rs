@@ -5,9 +5,16 @@ use crate::{
     support::{World, socket::Handshake},
 };
 
-pub const NEEDS: Needs = Needs::Nothing;
+crate::stories! {
+    Needs::Nothing;
+    chat_v1_takes_its_token_as_a_subprotocol,
+    plain_takes_its_token_from_the_query,
+    a_bad_token_is_refused_with_401,
+    a_foreign_page_is_refused_with_403,
+    listed_origins_may_connect,
+}
 
-pub async fn chat_v1_takes_its_token_as_a_subprotocol(world: World) {
+async fn chat_v1_takes_its_token_as_a_subprotocol(world: World) {
     let alice = world.user("alice").await;
     let bearer = format!("bearer.{}", alice.access);
     for offers in [
@@ -27,13 +34,13 @@ pub async fn chat_v1_takes_its_token_as_a_subprotocol(world: World) {
     assert_eq!(refused.err().unwrap(), 400);
 }
 
-pub async fn plain_takes_its_token_from_the_query(world: World) {
+async fn plain_takes_its_token_from_the_query(world: World) {
     let alice = world.user("alice").await;
     let socket = world.plain_handshake(&alice.access).open().await.unwrap();
     assert_eq!(socket.protocol, None);
 }
 
-pub async fn a_bad_token_is_refused_with_401(world: World) {
+async fn a_bad_token_is_refused_with_401(world: World) {
     let url = world.socket_url();
     for handshake in [
         Handshake::new(&url),
@@ -48,7 +55,7 @@ pub async fn a_bad_token_is_refused_with_401(world: World) {
     }
 }
 
-pub async fn a_foreign_page_is_refused_with_403(world: World) {
+async fn a_foreign_page_is_refused_with_403(world: World) {
     let alice = world.user("alice").await;
     let own = world.base_url();
     for (origin, status) in [
@@ -64,7 +71,7 @@ pub async fn a_foreign_page_is_refused_with_403(world: World) {
     }
 }
 
-pub async fn listed_origins_may_connect(mut world: World) {
+async fn listed_origins_may_connect(mut world: World) {
     let alice = world.user("alice").await;
     world.restart_with("ALLOWED_ORIGINS", "https://chat.example, http://localhost:8000").await;
     for (origin, status) in [

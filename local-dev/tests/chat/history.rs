@@ -4,7 +4,12 @@ use serde_json::{Value, json};
 
 use crate::{Needs, support::World};
 
-pub const NEEDS: Needs = Needs::Nothing;
+crate::stories! {
+    Needs::Nothing;
+    pages_lead_through_the_whole_history,
+    an_empty_history_is_an_empty_array,
+    texts_are_kept_exactly,
+}
 
 fn ids(page: &Value) -> Vec<i64> {
     page.as_array().unwrap().iter().map(|message| message["id"].as_i64().unwrap()).collect()
@@ -19,7 +24,7 @@ fn link(header: Option<&str>, rel: &str) -> Option<String> {
         .map(|(target, _)| target.trim_matches(['<', '>']).to_owned())
 }
 
-pub async fn pages_lead_through_the_whole_history(world: World) {
+async fn pages_lead_through_the_whole_history(world: World) {
     let alice = world.user("alice").await;
     let mut socket = world.connect(&alice).await;
     for number in 1..=53 {
@@ -60,7 +65,7 @@ pub async fn pages_lead_through_the_whole_history(world: World) {
     assert_eq!(link(newest.header("link"), "next"), None);
 }
 
-pub async fn an_empty_history_is_an_empty_array(world: World) {
+async fn an_empty_history_is_an_empty_array(world: World) {
     let alice = world.user("alice").await;
     for query in ["", "?before=5", "?after=0"] {
         let page = world.http.get(&format!("/auth/messages{query}"), &alice.access).await;
@@ -69,7 +74,7 @@ pub async fn an_empty_history_is_an_empty_array(world: World) {
     }
 }
 
-pub async fn texts_are_kept_exactly(world: World) {
+async fn texts_are_kept_exactly(world: World) {
     let alice = world.user("alice").await;
     let mut json_socket = world.connect(&alice).await;
     let mut plain_socket = world.connect_plain(&alice).await;

@@ -7,7 +7,10 @@ use crate::{
     support::{World, static_dir},
 };
 
-pub const NEEDS: Needs = Needs::Node;
+crate::stories! {
+    Needs::Node;
+    the_pages_modules_pass_their_own_tests,
+}
 pub const HINT: &str = "needs Node 20 or newer: apt-get install nodejs";
 
 /// Whether Node is there and new enough.
@@ -20,7 +23,7 @@ pub fn node_installed() -> bool {
     major.is_some_and(|major| major >= 20)
 }
 
-pub async fn the_pages_modules_pass_their_own_tests(_world: World) {
+async fn the_pages_modules_pass_their_own_tests(_world: World) {
     let tests = std::fs::read_dir(static_dir().join("tests")).unwrap();
     let tests = tests.map(|entry| entry.unwrap().path());
     let tests = tests.filter(|path| path.to_str().unwrap().ends_with(".test.js"));

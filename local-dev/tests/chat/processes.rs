@@ -17,9 +17,16 @@ use crate::{
     },
 };
 
-pub const NEEDS: Needs = Needs::Nothing;
+crate::stories! {
+    Needs::Nothing;
+    messages_survive_kill_9,
+    sigterm_closes_sockets_and_ends_in_time,
+    the_secret_is_kept_beside_the_database,
+    bad_settings_stop_the_program_with_one_line,
+    a_database_that_is_away_stops_the_program_with_one_line,
+}
 
-pub async fn messages_survive_kill_9(world: World) {
+async fn messages_survive_kill_9(world: World) {
     let mut process = Process::start(&world, &[]).await;
     let alice = process.user("alice").await;
     let bob = process.user("bob").await;
@@ -59,7 +66,7 @@ pub async fn messages_survive_kill_9(world: World) {
     process.stop().await;
 }
 
-pub async fn sigterm_closes_sockets_and_ends_in_time(world: World) {
+async fn sigterm_closes_sockets_and_ends_in_time(world: World) {
     let process = Process::start(&world, &[]).await;
     let alice = process.user("alice").await;
     let mut sockets = [process.connect(&alice).await, process.connect(&alice).await];
@@ -76,7 +83,7 @@ pub async fn sigterm_closes_sockets_and_ends_in_time(world: World) {
     assert_eq!(world.connection_ids().await, Vec::<String>::new());
 }
 
-pub async fn the_secret_is_kept_beside_the_database(world: World) {
+async fn the_secret_is_kept_beside_the_database(world: World) {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", directory.path().join("chat.db").display());
     let without_secret = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", "")];
@@ -98,7 +105,7 @@ pub async fn the_secret_is_kept_beside_the_database(world: World) {
     process.stop().await;
 }
 
-pub async fn bad_settings_stop_the_program_with_one_line(world: World) {
+async fn bad_settings_stop_the_program_with_one_line(world: World) {
     for (name, value, says) in [
         (
             "DATABASE_URL",
@@ -123,4 +130,15 @@ pub async fn bad_settings_stop_the_program_with_one_line(world: World) {
         assert!(stderr.contains(&format!("for example {name}=")), "{name}: {stderr}");
         assert!(!stderr.contains("hunter2"), "{name}: {stderr}");
     }
+}
+
+async fn a_database_that_is_away_stops_the_program_with_one_line(world: World) {
+    // Nobody listens on port 1.
+    let url = "postgres://chat:hunter2@127.0.0.1:1/chat";
+    let (status, stdout, stderr) =
+        run_to_end(&world, &[("DATABASE_URL", url), ("BCRYPT_COST", "10")]).await;
+    assert_eq!((status.code(), stdout.as_str()), (Some(1), ""), "{stderr}");
+    assert!(stderr.starts_with("local-dev: the database cannot be used: "), "{stderr}");
+    assert!(stderr.trim_end().ends_with("; check DATABASE_URL"), "{stderr}");
+    assert!(!stderr.contains("hunter2"), "{stderr}");
 }

@@ -11,7 +11,17 @@ use crate::{
     support::{World, http::Answer},
 };
 
-pub const NEEDS: Needs = Needs::Nothing;
+crate::stories! {
+    Needs::Nothing;
+    a_refresh_rotates_the_token,
+    the_previous_token_leads_to_the_same_successor_for_30_seconds,
+    two_refreshes_at_once_get_the_same_successor,
+    a_replayed_token_ends_the_session,
+    a_logout_ends_the_session_and_closes_its_sockets,
+    a_session_ends_with_its_refresh_token,
+    tokens_that_are_no_good_are_refused,
+    a_new_secret_signs_and_the_old_one_still_verifies,
+}
 
 async fn refresh(world: &World, token: &str) -> Answer {
     world.http.post("/auth/refresh", &json!({"refresh_token": token})).await
@@ -22,7 +32,7 @@ fn refresh_token(answer: &Answer) -> String {
     answer.body["refresh_token"].as_str().unwrap().to_owned()
 }
 
-pub async fn a_refresh_rotates_the_token(world: World) {
+async fn a_refresh_rotates_the_token(world: World) {
     let alice = world.user("alice").await;
     let mut current = alice.refresh.clone();
     for _ in 0..3 {
@@ -36,7 +46,7 @@ pub async fn a_refresh_rotates_the_token(world: World) {
     }
 }
 
-pub async fn the_previous_token_leads_to_the_same_successor_for_30_seconds(world: World) {
+async fn the_previous_token_leads_to_the_same_successor_for_30_seconds(world: World) {
     let alice = world.user("alice").await;
     let successor = refresh_token(&refresh(&world, &alice.refresh).await);
     for _ in 0..3 {
@@ -47,7 +57,7 @@ pub async fn the_previous_token_leads_to_the_same_successor_for_30_seconds(world
     assert_ne!(refresh_token(&refresh(&world, &successor).await), successor);
 }
 
-pub async fn two_refreshes_at_once_get_the_same_successor(world: World) {
+async fn two_refreshes_at_once_get_the_same_successor(world: World) {
     let alice = world.user("alice").await;
     let answers =
         futures_util::future::join_all((0..8).map(|_| refresh(&world, &alice.refresh))).await;
@@ -56,7 +66,7 @@ pub async fn two_refreshes_at_once_get_the_same_successor(world: World) {
     assert_eq!(refresh(&world, &successors[0]).await.status, 200);
 }
 
-pub async fn a_replayed_token_ends_the_session(world: World) {
+async fn a_replayed_token_ends_the_session(world: World) {
     for replay_after_a_second_rotation in [false, true] {
         let name = if replay_after_a_second_rotation { "alice" } else { "bob" };
         let user = world.user(name).await;
@@ -78,7 +88,7 @@ pub async fn a_replayed_token_ends_the_session(world: World) {
     }
 }
 
-pub async fn a_logout_ends_the_session_and_closes_its_sockets(world: World) {
+async fn a_logout_ends_the_session_and_closes_its_sockets(world: World) {
     let alice = world.user("alice").await;
     let elsewhere = world.log_in("alice").await;
     let mut closed = [world.connect(&alice).await, world.connect_plain(&alice).await];
@@ -102,7 +112,7 @@ pub async fn a_logout_ends_the_session_and_closes_its_sockets(world: World) {
     assert_eq!(open.next_frame().await["text"], "still here");
 }
 
-pub async fn a_session_ends_with_its_refresh_token(world: World) {
+async fn a_session_ends_with_its_refresh_token(world: World) {
     let alice = world.user("alice").await;
     world.clock.advance(Duration::from_hours(30 * 24) + Duration::from_secs(31));
     assert_eq!(refresh(&world, &alice.refresh).await.status, 401);
@@ -112,7 +122,7 @@ pub async fn a_session_ends_with_its_refresh_token(world: World) {
     );
 }
 
-pub async fn tokens_that_are_no_good_are_refused(world: World) {
+async fn tokens_that_are_no_good_are_refused(world: World) {
     let alice = world.user("alice").await;
     let claims = |token: &str| -> Value {
         let payload = token.split('.').nth(1).unwrap();
@@ -177,7 +187,7 @@ pub async fn tokens_that_are_no_good_are_refused(world: World) {
     check(std::slice::from_ref(&alice.access), &[]).await;
 }
 
-pub async fn a_new_secret_signs_and_the_old_one_still_verifies(mut world: World) {
+async fn a_new_secret_signs_and_the_old_one_still_verifies(mut world: World) {
     let alice = world.user("alice").await;
     let new_secret = "a new secret that is long enough";
     world.restart_with("JWT_SECRET", &format!("{new_secret},{}", World::SECRET)).await;

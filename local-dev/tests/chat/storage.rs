@@ -8,9 +8,13 @@ use shared::{
 
 use crate::{Needs, support::World};
 
-pub const NEEDS: Needs = Needs::Nothing;
+crate::stories! {
+    Needs::Nothing;
+    migrations_may_run_twice_at_once,
+    stores_append_side_by_side_without_gaps,
+}
 
-pub async fn migrations_may_run_twice_at_once(world: World) {
+async fn migrations_may_run_twice_at_once(world: World) {
     let url = world.empty_database().await;
     let migrations = (0..8).map(|_| {
         let store = Store::open(&url, 1).unwrap();
@@ -27,7 +31,7 @@ pub async fn migrations_may_run_twice_at_once(world: World) {
     world.drop_database(&url).await;
 }
 
-pub async fn stores_append_side_by_side_without_gaps(world: World) {
+async fn stores_append_side_by_side_without_gaps(world: World) {
     let alice = world.user("alice").await;
     let _socket = world.connect(&alice).await;
     let connection_id = world.connection_ids().await.remove(0);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Store, retry_conflicts, with_pool};
+use super::{Store, retry_conflicts, with_db};
 use crate::{
     account::Username, clock::UnixMillis, error::Result, frame::Protocol, token::SessionId,
 };
@@ -33,7 +33,7 @@ pub struct NewConnection<'a> {
     pub now: UnixMillis,
 }
 
-/// Somebody who gets every message.
+/// A connection that a message may have to reach.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Recipient {
     /// The connection's id.
@@ -43,6 +43,9 @@ pub struct Recipient {
     pub protocol: Protocol,
     /// When it was opened.
     pub connected_at: UnixMillis,
+    /// Whether its session is over: then it gets nothing and should be closed. It was opened in the moment in which
+    /// its session was revoked, or has outlived its session.
+    pub session_ended: bool,
 }
 
 impl Store {
@@ -51,7 +54,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn insert_connection(&self, connection: &NewConnection<'_>) -> Result<bool> {
-        let rows = retry_conflicts!(with_pool!(self.writer, |pool| {
+        let rows = retry_conflicts!(with_db!(self.writer, |db| {
             sqlx::query(
                 "insert into connections (connection_id, username, session_id, protocol, connected_at)
                  select $1, username, id, $4, $5 from sessions
@@ -62,25 +65,26 @@ impl Store {
             .bind(connection.username)
             .bind(connection.protocol.as_str())
             .bind(connection.now)
-            .execute(pool)
+            .execute(db)
             .await
             .map(|done| done.rows_affected())
         }))?;
         Ok(rows == 1)
     }
 
-    /// Every connection of a living session.
+    /// Every connection there is.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn recipients(&self) -> Result<Vec<Recipient>> {
-        Ok(with_pool!(self.reader, |pool| {
+    pub async fn recipients(&self, now: UnixMillis) -> Result<Vec<Recipient>> {
+        Ok(with_db!(self.reader, |db| {
             sqlx::query_as(
-                "select c.connection_id, c.protocol, c.connected_at
-                 from connections c join sessions s on s.id = c.session_id
-                 where s.revoked_at is null",
+                "select c.connection_id, c.protocol, c.connected_at,
+                     s.revoked_at is not null or s.expires_at <= $1 as session_ended
+                 from connections c join sessions s on s.id = c.session_id",
             )
-            .fetch_all(pool)
+            .bind(now)
+            .fetch_all(db)
             .await
         })?)
     }
@@ -90,10 +94,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn delete_connection(&self, id: &str) -> Result<()> {
-        retry_conflicts!(with_pool!(self.writer, |pool| {
+        retry_conflicts!(with_db!(self.writer, |db| {
             sqlx::query("delete from connections where connection_id = $1")
                 .bind(id)
-                .execute(pool)
+                .execute(db)
                 .await
                 .map(drop)
         }))?;
@@ -107,7 +111,7 @@ impl Store {
     /// When the database fails.
     pub async fn delete_gone_connections(&self, ids: &[String], now: UnixMillis) -> Result<()> {
         for ids in ids.chunks(DELETE_MAX) {
-            retry_conflicts!(with_pool!(self.writer, |pool| {
+            retry_conflicts!(with_db!(self.writer, |db| {
                 let mut query =
                     sqlx::QueryBuilder::new("delete from connections where connected_at <= ");
                 query.push_bind(now.minus(HANDSHAKE_MAX)).push(" and connection_id in (");
@@ -115,25 +119,22 @@ impl Store {
                 for id in ids {
                     list.push_bind(id);
                 }
-                query.push(")").build().execute(pool).await.map(drop)
+                query.push(")").build().execute(db).await.map(drop)
             }))?;
         }
         Ok(())
     }
 
-    /// Forgets all connections of a session and says which they were.
+    /// The connections of a session.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn take_connections_of(&self, session: &SessionId) -> Result<Vec<String>> {
-        let ids = retry_conflicts!(with_pool!(self.writer, |pool| {
-            sqlx::query_scalar(
-                "delete from connections where session_id = $1 returning connection_id",
-            )
-            .bind(session)
-            .fetch_all(pool)
-            .await
-        }));
-        Ok(ids?)
+    pub async fn connections_of(&self, session: &SessionId) -> Result<Vec<String>> {
+        Ok(with_db!(self.writer, |db| {
+            sqlx::query_scalar("select connection_id from connections where session_id = $1")
+                .bind(session)
+                .fetch_all(db)
+                .await
+        })?)
     }
 }

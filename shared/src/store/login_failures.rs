@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Store, retry_conflicts, with_pool};
+use super::{Store, retry_conflicts, with_db};
 use crate::{account::Username, clock::UnixMillis, error::Result};
 
 /// How often a login has been tried since its window opened, the present try included.
@@ -39,7 +39,7 @@ impl Store {
         source: &str,
         now: UnixMillis,
     ) -> Result<Attempts> {
-        let attempts = retry_conflicts!(with_pool!(self.writer, |pool| {
+        let attempts = retry_conflicts!(with_db!(self.writer, |db| {
             sqlx::query_as(
                 "insert into login_failures (username, source, failures, window_started_at)
                  values ($1, $2, 1, $3)
@@ -54,34 +54,44 @@ impl Store {
             .bind(source)
             .bind(now)
             .bind(now.minus(Attempts::WINDOW))
-            .fetch_one(pool)
+            .fetch_one(db)
             .await
         }));
         Ok(attempts?)
     }
 
-    /// Forgets the failures of a login that succeeded, and in passing those whose window is over.
+    /// Forgets the failures of a login that succeeded.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn forget_login_failures(
-        &self,
-        username: &Username,
-        source: &str,
-        now: UnixMillis,
-    ) -> Result<()> {
-        retry_conflicts!(with_pool!(self.writer, |pool| {
+    pub async fn forget_login_failures(&self, username: &Username, source: &str) -> Result<()> {
+        retry_conflicts!(with_db!(self.writer, |db| {
+            sqlx::query("delete from login_failures where username = $1 and source = $2")
+                .bind(username)
+                .bind(source)
+                .execute(db)
+                .await
+                .map(drop)
+        }))?;
+        Ok(())
+    }
+
+    /// Forgets some of the failures whose window is over, so that rows of names that nobody has do not pile up.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sweep_login_failures(&self, now: UnixMillis) -> Result<()> {
+        with_db!(self.writer, |db| {
             sqlx::query(
-                "delete from login_failures
-                 where (username = $1 and source = $2) or window_started_at <= $3",
+                "delete from login_failures where (username, source) in (
+                     select username, source from login_failures
+                     where window_started_at <= $1 limit 100)",
             )
-            .bind(username)
-            .bind(source)
             .bind(now.minus(Attempts::WINDOW))
-            .execute(pool)
+            .execute(db)
             .await
             .map(drop)
-        }))?;
+        })?;
         Ok(())
     }
 }

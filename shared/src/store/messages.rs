@@ -3,7 +3,7 @@
 //! The number comes from the one row of `message_sequence`, incremented in the message's own transaction. Its row lock
 //! makes transactions commit in the order of their numbers, and one that fails gives its number back.
 
-use super::{CONNECTION_LIFE_MAX, Store, with_pool};
+use super::{CONNECTION_LIFE_MAX, Store, with_db};
 use crate::{
     chat::{Draft, Message, MessageId},
     clock::UnixMillis,
@@ -75,6 +75,16 @@ macro_rules! page_sql {
     };
 }
 
+/// What each database does in its own way.
+trait Append {
+    async fn append(
+        &mut self,
+        connection_id: &str,
+        drafts: Drafts<'_>,
+        now: UnixMillis,
+    ) -> sqlx::Result<Option<Appended>>;
+}
+
 #[derive(sqlx::FromRow)]
 struct PageRow {
     last_id: MessageId,
@@ -95,14 +105,8 @@ impl Store {
     ) -> Result<Option<Appended>> {
         let mut tries = super::Tries::default();
         loop {
-            let outcome = match &self.writer {
-                #[cfg(feature = "postgres")]
-                super::Pool::Postgres(pool) => {
-                    postgres::append(pool, connection_id, drafts, now).await
-                }
-                #[cfg(feature = "sqlite")]
-                super::Pool::Sqlite(pool) => sqlite::append(pool, connection_id, drafts, now).await,
-            };
+            let outcome =
+                with_db!(self.writer, |db| { db.append(connection_id, drafts, now).await });
             match outcome {
                 // The same `client_id` was stored by another connection at the same instant: next time it is found.
                 Err(error) if super::is_unique_violation(&error) || super::is_conflict(&error) => {
@@ -125,8 +129,8 @@ impl Store {
             Page::Before(id) => (page_sql!("id < $1 order by id desc"), id),
             Page::After(id) => (page_sql!("id > $1 order by id"), id),
         };
-        let mut rows: Vec<PageRow> = with_pool!(self.reader, |pool| {
-            sqlx::query_as(sql).bind(cursor).bind(request.limit).fetch_all(pool).await
+        let mut rows: Vec<PageRow> = with_db!(self.reader, |db| {
+            sqlx::query_as(sql).bind(cursor).bind(request.limit).fetch_all(db).await
         })?;
         rows.sort_unstable_by_key(|row| row.message.id);
         let last_id = rows.first().map_or(0, |row| row.last_id);
@@ -137,8 +141,12 @@ impl Store {
 /// One statement, so one round trip: finds the author, finds the message if it is a repeated send, else takes the next
 /// number and inserts.
 #[cfg(feature = "postgres")]
-mod postgres {
-    use super::{Appended, CONNECTION_LIFE_MAX, Drafts, Message, MessageId, Protocol, UnixMillis};
+mod on_postgres {
+    use sqlx::PgConnection;
+
+    use super::{
+        Append, Appended, CONNECTION_LIFE_MAX, Drafts, Message, MessageId, Protocol, UnixMillis,
+    };
     use crate::{
         account::Username,
         chat::{ClientId, Text},
@@ -155,13 +163,14 @@ mod postgres {
         sent_at: Option<UnixMillis>,
     }
 
-    pub(super) async fn append(
-        pool: &sqlx::PgPool,
-        connection_id: &str,
-        drafts: Drafts<'_>,
-        now: UnixMillis,
-    ) -> sqlx::Result<Option<Appended>> {
-        let row: Option<Row> = sqlx::query_as(
+    impl Append for PgConnection {
+        async fn append(
+            &mut self,
+            connection_id: &str,
+            drafts: Drafts<'_>,
+            now: UnixMillis,
+        ) -> sqlx::Result<Option<Appended>> {
+            let row: Option<Row> = sqlx::query_as(
             "with author as (
                  select c.username, c.protocol
                  from connections c join sessions s on s.id = c.session_id
@@ -195,25 +204,30 @@ mod postgres {
         .bind(drafts.plain.map(|draft| &draft.text))
         .bind(drafts.chat_v1.map(|draft| &draft.text))
         .bind(drafts.chat_v1.and_then(|draft| draft.client_id.as_ref()))
-        .fetch_optional(pool)
+        .fetch_optional(self)
         .await?;
-        Ok(row.map(|row| {
-            let message = match (row.id, row.text, row.sent_at) {
-                (Some(id), Some(text), Some(sent_at)) => {
-                    let client_id = row.client_id;
-                    Some(Message { id, username: row.username, text, sent_at, client_id })
-                }
-                _ => None,
-            };
-            Appended { protocol: row.protocol, message }
-        }))
+            Ok(row.map(|row| {
+                let message = match (row.id, row.text, row.sent_at) {
+                    (Some(id), Some(text), Some(sent_at)) => {
+                        let client_id = row.client_id;
+                        Some(Message { id, username: row.username, text, sent_at, client_id })
+                    }
+                    _ => None,
+                };
+                Appended { protocol: row.protocol, message }
+            }))
+        }
     }
 }
 
 /// The same in a few statements: SQLite cannot modify data inside of a `with`, and it has no round trips to save.
 #[cfg(feature = "sqlite")]
-mod sqlite {
-    use super::{Appended, CONNECTION_LIFE_MAX, Drafts, Message, MessageId, Protocol, UnixMillis};
+mod on_sqlite {
+    use sqlx::{Connection, SqliteConnection};
+
+    use super::{
+        Append, Appended, CONNECTION_LIFE_MAX, Drafts, Message, MessageId, Protocol, UnixMillis,
+    };
     use crate::account::Username;
 
     #[derive(sqlx::FromRow)]
@@ -223,50 +237,51 @@ mod sqlite {
         protocol: Protocol,
     }
 
-    pub(super) async fn append(
-        pool: &sqlx::SqlitePool,
-        connection_id: &str,
-        drafts: Drafts<'_>,
-        now: UnixMillis,
-    ) -> sqlx::Result<Option<Appended>> {
-        // The write lock is taken at once: upgrading a read lock later could fail.
-        let mut transaction = pool.begin_with("begin immediate").await?;
-        let author: Option<Author> = sqlx::query_as(
-            "select c.username, c.protocol
+    impl Append for SqliteConnection {
+        async fn append(
+            &mut self,
+            connection_id: &str,
+            drafts: Drafts<'_>,
+            now: UnixMillis,
+        ) -> sqlx::Result<Option<Appended>> {
+            // The write lock is taken at once: upgrading a read lock later could fail.
+            let mut transaction = self.begin_with("begin immediate").await?;
+            let author: Option<Author> = sqlx::query_as(
+                "select c.username, c.protocol
              from connections c join sessions s on s.id = c.session_id
              where c.connection_id = $1 and c.connected_at > $2
                  and s.revoked_at is null and s.expires_at > $3",
-        )
-        .bind(connection_id)
-        .bind(now.minus(CONNECTION_LIFE_MAX))
-        .bind(now)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(Author { username, protocol }) = author else {
-            return Ok(None);
-        };
-        let Some(draft) = drafts.of(protocol) else {
-            return Ok(Some(Appended { protocol, message: None }));
-        };
-        if let Some(client_id) = &draft.client_id {
-            let repeated: Option<Message> = sqlx::query_as(
-                "select id, username, text, sent_at, client_id from messages
-                 where username = $1 and client_id = $2",
             )
-            .bind(&username)
-            .bind(client_id)
+            .bind(connection_id)
+            .bind(now.minus(CONNECTION_LIFE_MAX))
+            .bind(now)
             .fetch_optional(&mut *transaction)
             .await?;
-            if repeated.is_some() {
-                return Ok(Some(Appended { protocol, message: repeated }));
+            let Some(Author { username, protocol }) = author else {
+                return Ok(None);
+            };
+            let Some(draft) = drafts.of(protocol) else {
+                return Ok(Some(Appended { protocol, message: None }));
+            };
+            if let Some(client_id) = &draft.client_id {
+                let repeated: Option<Message> = sqlx::query_as(
+                    "select id, username, text, sent_at, client_id from messages
+                 where username = $1 and client_id = $2",
+                )
+                .bind(&username)
+                .bind(client_id)
+                .fetch_optional(&mut *transaction)
+                .await?;
+                if repeated.is_some() {
+                    return Ok(Some(Appended { protocol, message: repeated }));
+                }
             }
-        }
-        let id: MessageId = sqlx::query_scalar(
-            "update message_sequence set last_id = last_id + 1 returning last_id",
-        )
-        .fetch_one(&mut *transaction)
-        .await?;
-        let message = sqlx::query_as(
+            let id: MessageId = sqlx::query_scalar(
+                "update message_sequence set last_id = last_id + 1 returning last_id",
+            )
+            .fetch_one(&mut *transaction)
+            .await?;
+            let message = sqlx::query_as(
             "insert into messages (id, username, text, client_id, sent_at) values ($1, $2, $3, $4, $5)
              returning id, username, text, sent_at, client_id",
         )
@@ -277,7 +292,8 @@ mod sqlite {
         .bind(now)
         .fetch_one(&mut *transaction)
         .await?;
-        transaction.commit().await?;
-        Ok(Some(Appended { protocol, message: Some(message) }))
+            transaction.commit().await?;
+            Ok(Some(Appended { protocol, message: Some(message) }))
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! Not `sqlx::migrate!`: it takes an advisory lock and mixes its own rows into the transaction of a step, neither of
 //! which DSQL has.
 
-use super::{Store, Tries, is_conflict, with_pool};
+use super::{Pool, Store, Tries, is_conflict, with_db};
 use crate::{clock::Clock, error::Result};
 
 /// Every step in order. A step's number is its place, from 1.
@@ -42,22 +42,32 @@ impl Store {
     }
 
     async fn is_applied(&self, step: i64) -> Result<bool> {
-        let row: Option<i64> = with_pool!(self.writer, |pool| {
+        let row: Option<i64> = with_db!(self.writer, |db| {
             sqlx::query_scalar("select step from schema_migrations where step = $1")
                 .bind(step)
-                .fetch_optional(pool)
+                .fetch_optional(db)
                 .await
         })?;
         Ok(row.is_some())
     }
 
-    /// Runs one statement, again if another program is just running it too.
+    /// Runs one statement, however long it takes; again if another program is just running it too.
     async fn run_step(&self, sql: &'static str) -> Result<()> {
         let mut tries = Tries::default();
         loop {
-            let outcome =
-                with_pool!(self.writer, |pool| sqlx::query(sql).execute(pool).await.map(drop));
+            let outcome = match &self.writer {
+                #[cfg(feature = "postgres")]
+                Pool::Postgres(pool) => {
+                    let mut connection = pool.acquire().await?;
+                    let outcome = sqlx::query(sql).execute(&mut *connection).await.map(drop);
+                    connection.give_back_after(&outcome);
+                    outcome
+                }
+                #[cfg(feature = "sqlite")]
+                Pool::Sqlite(pool) => sqlx::query(sql).execute(pool).await.map(drop),
+            };
             match outcome {
+                Err(error) if is_done_already(&error) => return Ok(()),
                 Err(error) if is_just_being_made(&error) || is_conflict(&error) => {
                     if !tries.again().await {
                         return Err(error.into());
@@ -69,14 +79,14 @@ impl Store {
     }
 
     async fn remember(&self, step: i64, clock: &Clock) -> Result<()> {
-        with_pool!(self.writer, |pool| {
+        with_db!(self.writer, |db| {
             sqlx::query(
                 "insert into schema_migrations (step, applied_at) values ($1, $2)
                  on conflict (step) do nothing",
             )
             .bind(step)
             .bind(clock.now())
-            .execute(pool)
+            .execute(db)
             .await
             .map(drop)
         })?;
@@ -89,4 +99,13 @@ impl Store {
 fn is_just_being_made(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| matches!(&*code, "23505" | "42710" | "42P07"))
+}
+
+/// `add column` has no `if not exists` in SQLite. A program that died after the statement and before it was remembered
+/// must not stop the next one.
+fn is_done_already(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| {
+        error.code().is_some_and(|code| code == "42701")
+            || error.message().starts_with("duplicate column name")
+    })
 }

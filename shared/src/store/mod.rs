@@ -7,9 +7,13 @@ mod connections;
 mod login_failures;
 mod messages;
 mod migrations;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod sessions;
 mod users;
 
+#[cfg(feature = "postgres")]
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use connections::{CONNECTION_LIFE_MAX, NewConnection, Recipient};
@@ -19,34 +23,54 @@ pub use sessions::{NewSession, Refreshed};
 
 use crate::{error::Error, settings::SettingError};
 
-/// How long to wait for a connection to the database before the request is given up.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// How long a connection may lie idle before it is asked whether it still lives.
+/// How long a statement may take on PostgreSQL, the way to a connection included, before the database counts as away.
 #[cfg(feature = "postgres")]
-const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+const STATEMENT_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// How long to wait for one's turn on SQLite, which is never away: it has one writer, in this program and others.
+#[cfg(feature = "sqlite")]
+const TURN_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// A pool of connections to whichever database the URL names.
 #[derive(Clone, Debug)]
 enum Pool {
     #[cfg(feature = "postgres")]
-    Postgres(sqlx::PgPool),
+    Postgres(Arc<postgres::Connections>),
     #[cfg(feature = "sqlite")]
     Sqlite(sqlx::SqlitePool),
 }
 
-/// Evaluates `$body` with `$pool` bound to the concrete pool, once per enabled database.
-macro_rules! with_pool {
-    ($pool_enum:expr, |$pool:ident| $body:expr) => {
-        match &$pool_enum {
+/// Evaluates `$body`, one statement or transaction, with `$db` bound to a connection of the concrete database.
+macro_rules! with_db {
+    ($pool:expr, |$db:ident| $body:expr) => {
+        match &$pool {
             #[cfg(feature = "postgres")]
-            crate::store::Pool::Postgres($pool) => $body,
+            crate::store::Pool::Postgres(pool) => {
+                let statement = async {
+                    let mut lease = pool.acquire().await?;
+                    let $db = &mut *lease;
+                    let outcome: sqlx::Result<_> = $body;
+                    lease.give_back_after(&outcome);
+                    outcome
+                };
+                tokio::time::timeout(crate::store::STATEMENT_TIME_MAX, statement)
+                    .await
+                    .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            }
             #[cfg(feature = "sqlite")]
-            crate::store::Pool::Sqlite($pool) => $body,
+            crate::store::Pool::Sqlite(pool) => {
+                async {
+                    let mut lease = pool.acquire().await?;
+                    let $db = &mut *lease;
+                    let outcome: sqlx::Result<_> = $body;
+                    outcome
+                }
+                .await
+            }
         }
     };
 }
-use with_pool;
+use with_db;
 
 /// Evaluates `$attempt`, a whole statement or transaction, again while it fails only because another one got in its
 /// way: a few times, with jitter.
@@ -93,17 +117,21 @@ impl Store {
                 let options = url.parse().map_err(|_unshown: sqlx::Error| {
                     bad("is not a PostgreSQL URL (it is not shown here, it may hold a password)".to_owned())
                 })?;
-                Ok(Self::postgres(options, connections_max))
+                let pool = Arc::new(postgres::Connections::new(options, connections_max));
+                Ok(Self { reader: Pool::Postgres(Arc::clone(&pool)), writer: Pool::Postgres(pool) })
             }
             #[cfg(feature = "sqlite")]
-            "sqlite" if url.contains(":memory:") || url.contains("mode=memory") => Err(bad(
-                "must name a file: in memory every connection would see a database of its own"
-                    .to_owned(),
-            )),
-            #[cfg(feature = "sqlite")]
             "sqlite" => {
-                let options =
+                let options: sqlx::sqlite::SqliteConnectOptions =
                     url.parse().map_err(|error| bad(format!("is not a SQLite URL: {error}")))?;
+                let file = options.get_filename();
+                // Without a name, or in memory, every connection would see a database of its own.
+                if file.as_os_str().is_empty()
+                    || url.contains(":memory:")
+                    || url.contains("mode=memory")
+                {
+                    return Err(bad("must name a file".to_owned()));
+                }
                 Ok(Self::sqlite(options, connections_max))
             }
             _ => Err(bad(format!(
@@ -117,24 +145,6 @@ impl Store {
         }
     }
 
-    #[cfg(feature = "postgres")]
-    fn postgres(options: sqlx::postgres::PgConnectOptions, connections_max: u32) -> Self {
-        use sqlx::Connection;
-        let pool = sqlx::postgres::PgPoolOptions::new()
-            .max_connections(connections_max)
-            .acquire_timeout(CONNECT_TIMEOUT)
-            // A connection that slept through a freeze or a failover may be dead: ask it. One that has just been
-            // used is not asked, that would double every round trip.
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    Ok(meta.idle_for < TRUSTED_IDLE || connection.ping().await.is_ok())
-                })
-            })
-            .connect_lazy_with(options);
-        Self { reader: Pool::Postgres(pool.clone()), writer: Pool::Postgres(pool) }
-    }
-
     #[cfg(feature = "sqlite")]
     fn sqlite(options: sqlx::sqlite::SqliteConnectOptions, connections_max: u32) -> Self {
         use sqlx::sqlite::{SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -144,11 +154,11 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             // FULL: a commit is on the disk before anybody is shown the message, whatever crashes.
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(CONNECT_TIMEOUT);
+            .busy_timeout(TURN_TIME_MAX);
         let pool = |connections_max| {
             SqlitePoolOptions::new()
                 .max_connections(connections_max)
-                .acquire_timeout(CONNECT_TIMEOUT)
+                .acquire_timeout(TURN_TIME_MAX)
                 .connect_lazy_with(options.clone())
         };
         Self { reader: Pool::Sqlite(pool(connections_max)), writer: Pool::Sqlite(pool(1)) }
@@ -166,8 +176,14 @@ impl Store {
 
     /// Waits until every connection is back, then closes them all.
     pub async fn close(&self) {
-        with_pool!(self.reader, |pool| pool.close().await);
-        with_pool!(self.writer, |pool| pool.close().await);
+        for pool in [&self.reader, &self.writer] {
+            match pool {
+                #[cfg(feature = "postgres")]
+                Pool::Postgres(pool) => pool.close().await,
+                #[cfg(feature = "sqlite")]
+                Pool::Sqlite(pool) => pool.close().await,
+            }
+        }
     }
 }
 
@@ -204,21 +220,24 @@ impl Tries {
     /// Waits a little and says whether to try again.
     async fn again(&mut self) -> bool {
         self.0 += 1;
+        if self.0 >= Self::MAX {
+            return false;
+        }
         // Full jitter below 2, 4, 8 … 256 ms.
         let ceiling_micros = 1000_u64 << self.0.min(8);
         let jitter = u64::from(uuid::Uuid::new_v4().as_fields().0) % ceiling_micros;
         tokio::time::sleep(Duration::from_micros(jitter)).await;
-        self.0 < Self::MAX
+        true
     }
 }
 
 /// Whether the whole transaction may simply be run again: serialization failure and deadlock (40001, 40P01), DSQL's
-/// older codes for the former, SQLite's "busy" against another process.
+/// older codes for the former, SQLite's stale snapshot. SQLite's "busy" has waited for its time already.
 fn is_conflict(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
         .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| matches!(&*code, "40001" | "40P01" | "OC000" | "OC001" | "5" | "517"))
+        .is_some_and(|code| matches!(&*code, "40001" | "40P01" | "OC000" | "OC001" | "517"))
 }
 
 fn is_unique_violation(error: &sqlx::Error) -> bool {
@@ -235,6 +254,8 @@ mod tests {
             ("mysql://root:hunter2@db/chat", "must start with"),
             ("chat.db", "must start with"),
             ("sqlite::memory:", "must name a file"),
+            ("sqlite://", "must name a file"),
+            ("sqlite://x?mode=memory", "must name a file"),
             #[cfg(feature = "postgres")]
             ("postgres://chat:hunter2@db:port/chat", "is not a PostgreSQL URL"),
         ] {

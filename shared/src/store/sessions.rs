@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Store, retry_conflicts, with_pool};
+use super::{Store, retry_conflicts, with_db};
 use crate::{
     account::Username,
     clock::UnixMillis,
@@ -52,7 +52,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn insert_session(&self, session: &NewSession<'_>) -> Result<()> {
-        with_pool!(self.writer, |pool| {
+        with_db!(self.writer, |db| {
             sqlx::query(
                 "insert into sessions (id, username, token_id, rotated_at, created_at, expires_at)
                  values ($1, $2, $3, $4, $4, $5)",
@@ -62,7 +62,7 @@ impl Store {
             .bind(session.token_id)
             .bind(session.now)
             .bind(session.expires_at)
-            .execute(pool)
+            .execute(db)
             .await
             .map(drop)
         })?;
@@ -74,14 +74,14 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn session_lives(&self, id: &SessionId, now: UnixMillis) -> Result<bool> {
-        let row: Option<i64> = with_pool!(self.reader, |pool| {
+        let row: Option<i64> = with_db!(self.reader, |db| {
             sqlx::query_scalar(
                 "select created_at from sessions
                  where id = $1 and revoked_at is null and expires_at > $2",
             )
             .bind(id)
             .bind(now)
-            .fetch_optional(pool)
+            .fetch_optional(db)
             .await
         })?;
         Ok(row.is_some())
@@ -119,11 +119,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn revoke_session(&self, id: &SessionId, now: UnixMillis) -> Result<()> {
-        retry_conflicts!(with_pool!(self.writer, |pool| {
+        retry_conflicts!(with_db!(self.writer, |db| {
             sqlx::query("update sessions set revoked_at = $2 where id = $1 and revoked_at is null")
                 .bind(id)
                 .bind(now)
-                .execute(pool)
+                .execute(db)
                 .await
                 .map(drop)
         }))?;
@@ -139,7 +139,7 @@ impl Store {
         now: UnixMillis,
         expires_at: UnixMillis,
     ) -> Result<bool> {
-        let rows = retry_conflicts!(with_pool!(self.writer, |pool| {
+        let rows = retry_conflicts!(with_db!(self.writer, |db| {
             sqlx::query(
                 "update sessions
                  set previous_token_id = token_id, token_id = $3, rotated_at = $4, expires_at = $5
@@ -150,7 +150,7 @@ impl Store {
             .bind(next)
             .bind(now)
             .bind(expires_at)
-            .execute(pool)
+            .execute(db)
             .await
             .map(|done| done.rows_affected())
         }))?;
@@ -158,14 +158,14 @@ impl Store {
     }
 
     async fn living_session(&self, id: &SessionId, now: UnixMillis) -> Result<Option<Row>> {
-        Ok(with_pool!(self.writer, |pool| {
+        Ok(with_db!(self.writer, |db| {
             sqlx::query_as(
                 "select token_id, previous_token_id, rotated_at from sessions
                  where id = $1 and revoked_at is null and expires_at > $2",
             )
             .bind(id)
             .bind(now)
-            .fetch_optional(pool)
+            .fetch_optional(db)
             .await
         })?)
     }

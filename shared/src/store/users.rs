@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Store, is_unique_violation, with_pool};
+use super::{Store, is_unique_violation, with_db};
 use crate::{
     account::Username,
     clock::UnixMillis,
@@ -20,14 +20,14 @@ impl Store {
         password_hash: &SecretString,
         now: UnixMillis,
     ) -> Result<()> {
-        with_pool!(self.writer, |pool| {
+        with_db!(self.writer, |db| {
             sqlx::query(
                 "insert into users (username, password_hash, created_at) values ($1, $2, $3)",
             )
             .bind(username)
             .bind(password_hash.expose_secret())
             .bind(now)
-            .execute(pool)
+            .execute(db)
             .await
             .map(drop)
         })
@@ -45,10 +45,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn password_hash(&self, username: &Username) -> Result<Option<SecretString>> {
-        let hash: Option<String> = with_pool!(self.reader, |pool| {
+        let hash: Option<String> = with_db!(self.reader, |db| {
             sqlx::query_scalar("select password_hash from users where username = $1")
                 .bind(username)
-                .fetch_optional(pool)
+                .fetch_optional(db)
                 .await
         })?;
         Ok(hash.map(Into::into))
@@ -64,14 +64,14 @@ impl Store {
         old: &SecretString,
         new: &SecretString,
     ) -> Result<()> {
-        with_pool!(self.writer, |pool| {
+        with_db!(self.writer, |db| {
             sqlx::query(
                 "update users set password_hash = $3 where username = $1 and password_hash = $2",
             )
             .bind(username)
             .bind(old.expose_secret())
             .bind(new.expose_secret())
-            .execute(pool)
+            .execute(db)
             .await
             .map(drop)
         })?;

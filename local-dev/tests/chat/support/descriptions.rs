@@ -71,16 +71,41 @@ impl Descriptions {
         }
     }
 
+    /// Fails unless a request that was served is as its operation describes requests.
+    pub fn check_request(&self, method: &Method, path: &str, body: &Value) {
+        let operation = &self.openapi["paths"][path][method.as_str().to_lowercase()];
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        check(&self.openapi, schema, body, &format!("the body of {method} {path}"));
+    }
+
     /// Fails unless the description has this frame among those a `chat.v1` client is shown.
     pub fn check_frame(&self, frame: &Value) {
         let name = match frame["type"].as_str() {
-            Some("message") => "Message",
-            Some("error") => "Error",
-            Some("pong") => "Pong",
-            _ => "GatewayError",
+            Some("message") => "message",
+            Some("error") => "error",
+            Some("pong") => "pong",
+            _ => "gatewayError",
         };
+        self.check_message(name, frame);
+        if let Some(code) = frame["code"].as_str() {
+            self.seen.lock().unwrap().insert(format!("code {code}"));
+        }
+    }
+
+    /// Fails unless the description has this frame as a message that a `chat.v1` client sends.
+    pub fn check_sent(&self, frame: &Value) {
+        self.check_message("send", frame);
+    }
+
+    /// Fails unless the description has this frame as one that a plain client is shown.
+    pub fn check_plain(&self, frame: &str) {
+        self.check_message("plainMessage", &json!(frame));
+    }
+
+    fn check_message(&self, name: &str, payload: &Value) {
         self.seen.lock().unwrap().insert(format!("frame {name}"));
-        check(&self.asyncapi, &self.asyncapi["components"]["schemas"][name], frame, name);
+        let message = follow(&self.asyncapi, &self.asyncapi["channels"]["room"]["messages"][name]);
+        check(&self.asyncapi, &message["payload"], payload, name);
     }
 
     /// Whether an answer or a frame has been seen at work.

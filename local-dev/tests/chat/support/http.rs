@@ -56,6 +56,7 @@ impl Client {
         let (client, request) = request.build_split();
         let request = request.unwrap();
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let sent = request.body().and_then(|body| body.as_bytes()).map(<[u8]>::to_vec);
         let response = client.execute(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         assert!(headers.contains_key("apigw-requestid"), "{method} {path}: no apigw-requestid");
@@ -66,6 +67,10 @@ impl Client {
             serde_json::from_str(&text)
                 .unwrap_or_else(|_| panic!("{method} {path}: not JSON: {text}"))
         };
+        if let Some(sent) = sent.filter(|_| status.is_success()) {
+            let sent = serde_json::from_slice(&sent).unwrap();
+            Descriptions::get().check_request(&method, &path, &sent);
+        }
         Descriptions::get().check_answer(&method, &path, status, &headers, &body);
         Answer { status, headers, body }
     }

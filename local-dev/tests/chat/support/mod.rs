@@ -1,6 +1,7 @@
 //! What stories stand on: a running chat on a database of its own, clients, a clock to move.
 
 pub mod browser;
+pub mod connections;
 pub mod descriptions;
 pub mod http;
 pub mod postgres;
@@ -149,7 +150,11 @@ impl World {
         let bound = Bound::to("127.0.0.1", 0).await.unwrap();
         self.room = Room::new(format!("http://{}", bound.address()));
         let mut settings = self.settings.clone();
-        settings.insert("CONNECTIONS_ENDPOINT".to_owned(), format!("{}/ws", self.base_url()));
+        // The log of a chat in this process would drown the test's own output.
+        let log = std::env::var("LOG").unwrap_or_else(|_unset| "off".to_owned());
+        settings.insert("LOG".to_owned(), log);
+        let endpoint = format!("{}/ws", self.base_url());
+        settings.entry("CONNECTIONS_ENDPOINT".to_owned()).or_insert(endpoint);
         let lookup = Lookup::from_fn(move |name| settings.get(name).cloned());
         let chat = chat::start(lookup, self.clock.clock()).await;
         let Chat { http_api, websocket_api, .. } = chat.unwrap();
@@ -188,7 +193,7 @@ impl World {
 
     /// The ids in the table of connections, in order.
     pub async fn connection_ids(&self) -> Vec<String> {
-        let recipients = self.store.recipients().await.unwrap();
+        let recipients = self.store.recipients(self.clock.clock().now()).await.unwrap();
         let mut ids: Vec<String> =
             recipients.into_iter().map(|recipient| recipient.connection_id).collect();
         ids.sort_unstable();
@@ -205,6 +210,12 @@ impl World {
             now: self.clock.clock().now(),
         };
         assert!(self.store.insert_connection(&connection).await.unwrap());
+    }
+
+    /// Revokes a session as `logout` does, but closes no socket.
+    pub async fn revoke_silently(&self, user: &User) {
+        let now = self.clock.clock().now();
+        self.store.revoke_session(&session_of(&user.access), now).await.unwrap();
     }
 
     pub async fn delete_connections(&self) {

@@ -77,6 +77,13 @@ impl Room {
         self.plain_handshake(&user.access).open().await.unwrap()
     }
 
+    /// Posts to a socket as a function would.
+    pub async fn post_to_socket(&self, connection_id: &str, frame: &str) {
+        let path = format!("/ws/@connections/{connection_id}");
+        let request = self.http.request(reqwest::Method::POST, &path).body(frame.to_owned());
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    }
+
     /// The newest page.
     pub async fn history(&self, user: &User) -> Vec<Value> {
         let page = self.http.get("/auth/messages?limit=200", &user.access).await;

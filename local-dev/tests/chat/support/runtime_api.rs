@@ -31,8 +31,13 @@ struct Invocation {
     outcome: mpsc::Sender<Outcome>,
 }
 
-/// Starts a bootstrap as Lambda would, with `environment` and nothing else, and has it handle `event`.
-pub async fn invoke(bootstrap: &Path, environment: &[(&str, &str)], event: Vec<u8>) -> Outcome {
+/// Starts a bootstrap as Lambda would, with `environment` and nothing else, and has it handle `event`. Also says what it
+/// logged.
+pub async fn invoke(
+    bootstrap: &Path,
+    environment: &[(&str, String)],
+    event: Vec<u8>,
+) -> (Outcome, String) {
     let (sender, mut outcome) = mpsc::channel(1);
     let invocation = Invocation { event: Arc::new(Mutex::new(Some(event))), outcome: sender };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -51,8 +56,9 @@ pub async fn invoke(bootstrap: &Path, environment: &[(&str, &str)], event: Vec<u
             ("AWS_SECRET_ACCESS_KEY", "an example"),
             ("AWS_SESSION_TOKEN", "an example"),
         ])
-        .envs(environment.iter().copied())
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
@@ -60,9 +66,10 @@ pub async fn invoke(bootstrap: &Path, environment: &[(&str, &str)], event: Vec<u
         outcome = timeout(PATIENCE, outcome.recv()) => outcome.expect("it answers in time").unwrap(),
         status = function.wait() => panic!("{} ended: {:?}", bootstrap.display(), status),
     };
-    function.kill().await.unwrap();
+    function.start_kill().unwrap();
+    let log = function.wait_with_output().await.unwrap().stderr;
     server.abort();
-    outcome
+    (outcome, String::from_utf8(log).unwrap())
 }
 
 fn routes(invocation: Invocation) -> Router {

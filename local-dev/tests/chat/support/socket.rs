@@ -74,14 +74,20 @@ impl Socket {
 
     /// Sends a `chat.v1` message.
     pub async fn say(&mut self, text: &str, client_id: &str) {
-        self.send(json!({"action": "send", "text": text, "client_id": client_id}).to_string())
-            .await;
+        let frame = json!({"action": "send", "text": text, "client_id": client_id});
+        Descriptions::get().check_sent(&frame);
+        self.send(frame.to_string()).await;
     }
 
     /// The next text frame.
     pub async fn next_text(&mut self) -> String {
         match self.next().await {
-            Message::Text(text) => text.as_str().to_owned(),
+            Message::Text(text) => {
+                if self.protocol.is_none() {
+                    Descriptions::get().check_plain(text.as_str());
+                }
+                text.as_str().to_owned()
+            }
             other => panic!("a text frame was due, this came: {other:?}"),
         }
     }
@@ -92,6 +98,14 @@ impl Socket {
         let frame = serde_json::from_str(&text).unwrap_or_else(|_| panic!("not JSON: {text}"));
         Descriptions::get().check_frame(&frame);
         frame
+    }
+
+    /// The code and reason of the close frame that is due now.
+    pub async fn next_close(&mut self) -> (u16, String) {
+        match self.next().await {
+            Message::Close(Some(frame)) => (frame.code.into(), frame.reason.as_str().to_owned()),
+            other => panic!("a close frame was due, this came: {other:?}"),
+        }
     }
 
     /// The code and reason of the close frame that comes next, whatever text comes before it.
