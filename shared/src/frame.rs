@@ -18,7 +18,7 @@ use crate::{
     account::Username,
     chat::{ClientId, Draft, Message, Text},
     error::Error,
-    http::kind,
+    json::kind,
 };
 
 /// What a connection speaks, settled at its handshake.

@@ -11,7 +11,10 @@ use lambda_http::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::error::{Error, FieldError, Result};
+use crate::{
+    error::{Error, FieldError, Result},
+    json::kind,
+};
 
 /// A JSON object in a request's body, read field by field. Remembers every field that breaks its rules, so that one
 /// answer names them all.
@@ -95,18 +98,6 @@ fn without_value(error: &serde_json::Error) -> String {
         _ => "it has a syntax error",
     };
     format!("{what} at line {} column {}", error.line(), error.column())
-}
-
-/// The name of a JSON value's type.
-pub fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
 }
 
 /// The token of an `Authorization: Bearer …` header, by RFC 6750.

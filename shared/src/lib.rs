@@ -12,10 +12,10 @@
 //! | [`password`], [`token`], [`session`] | bcrypt and JWT |
 //! | [`store`] | all SQL, over PostgreSQL and SQLite |
 //! | [`management`], [`broadcast`], [`revocation`] | the `@connections` client and its two uses |
-//! | [`clock`], [`logging`] | the time, the log |
+//! | [`clock`], [`json`], [`logging`] | the time, words about JSON, the log |
 //!
-//! Dependencies point downwards in that table's spirit: parsed values know nothing of the store, the store nothing
-//! of HTTP, and nothing here knows what runs it, AWS or local-dev.
+//! Parsed values know nothing of the store, the store knows nothing of HTTP, and nothing here knows what runs it, AWS or
+//! local-dev.
 
 #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
 compile_error!("shared needs a database: enable the feature `postgres`, `sqlite` or both");
@@ -27,6 +27,7 @@ pub mod clock;
 pub mod error;
 pub mod frame;
 pub mod http;
+pub mod json;
 pub mod lambda;
 pub mod logging;
 pub mod management;

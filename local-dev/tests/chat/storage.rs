@@ -6,11 +6,14 @@ use shared::{
     store::{Drafts, Store},
 };
 
+use sqlx::{Connection, PgConnection, SqliteConnection};
+
 use crate::{Needs, support::World};
 
 crate::stories! {
     Needs::Nothing;
     migrations_may_run_twice_at_once,
+    a_migration_that_died_halfway_is_run_again,
     stores_append_side_by_side_without_gaps,
 }
 
@@ -29,6 +32,30 @@ async fn migrations_may_run_twice_at_once(world: World) {
     assert_eq!(store.migrate(&Clock::system()).await.unwrap(), 0);
     store.close().await;
     world.drop_database(&url).await;
+}
+
+async fn a_migration_that_died_halfway_is_run_again(world: World) {
+    let url = world.empty_database().await;
+    let store = Store::open(&url, 1).unwrap();
+    assert_eq!(store.migrate(&Clock::system()).await.unwrap(), 7);
+    // It did its work and died before it could note that down.
+    execute(&url, "delete from schema_migrations").await;
+    assert_eq!(store.migrate(&Clock::system()).await.unwrap(), 7);
+    execute(&url, "update message_sequence set last_id = 41 where last_id = 0").await;
+    store.close().await;
+    world.drop_database(&url).await;
+}
+
+/// Runs a statement that must change something.
+async fn execute(url: &str, sql: &'static str) {
+    let changed = if url.starts_with("sqlite") {
+        let mut connection = SqliteConnection::connect(url).await.unwrap();
+        sqlx::query(sql).execute(&mut connection).await.unwrap().rows_affected()
+    } else {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        sqlx::query(sql).execute(&mut connection).await.unwrap().rows_affected()
+    };
+    assert_ne!(changed, 0, "{sql}");
 }
 
 async fn stores_append_side_by_side_without_gaps(world: World) {

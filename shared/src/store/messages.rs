@@ -93,7 +93,8 @@ struct PageRow {
 }
 
 impl Store {
-    /// Stores what the owner of a connection says. `None` when there is no such connection, or its session has ended.
+    /// Stores what the owner of a connection says. `None` when there is no such connection, or its session has ended
+    /// before the statement began.
     ///
     /// # Errors
     /// When the database fails; then nothing is stored and no number is used up.
