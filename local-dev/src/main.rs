@@ -40,13 +40,11 @@ fn main() -> ExitCode {
 async fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     let mut signals = Signals::listen()?;
     let static_files = StaticFiles::open(&cli.static_dir)?;
-    let bound = Bound::to(&cli.host, cli.port).await?;
-    let lookup = settings::with_local_defaults(
-        Lookup::environment(),
-        cli.database_url.as_deref(),
-        bound.address(),
-    )?;
-    let Chat { http_api, websocket_api, store } = chat::start(lookup, Clock::system()).await?;
+    let (bound, chat) = select! {
+        started = start(cli) => started?,
+        () = signals.next() => return Ok(()),
+    };
+    let Chat { http_api, websocket_api, store } = chat;
     let gateway = Gateway { http_api, websocket_api, static_files, limits: cli.limits() };
     let server = bound.serve(gateway);
     writeln!(stdout(), "listening on http://{}", server.local_addr())?;
@@ -63,6 +61,18 @@ async fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         () = end => Ok(()),
         () = signals.next() => exit(130),
     }
+}
+
+/// Takes the port and builds the chat. A name server or a database may keep it waiting.
+async fn start(cli: &Cli) -> Result<(Bound, Chat), Box<dyn Error>> {
+    let bound = Bound::to(&cli.host, cli.port).await?;
+    let lookup = settings::with_local_defaults(
+        Lookup::environment(),
+        cli.database_url.as_deref(),
+        bound.address(),
+    )?;
+    let chat = chat::start(lookup, Clock::system()).await?;
+    Ok((bound, chat))
 }
 
 fn fail(error: &(impl Error + ?Sized)) -> ExitCode {

@@ -94,7 +94,10 @@ fn keep_secret(path: &Path) -> Result<String, SecretError> {
 }
 
 fn read_secret(path: &Path) -> io::Result<String> {
-    fs::read_to_string(path).map(|secret| secret.trim().to_owned())
+    match fs::read_to_string(path)?.trim() {
+        "" => Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty")),
+        secret => Ok(secret.to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +124,10 @@ mod tests {
         let secret = keep_secret(&path).unwrap();
         assert!(secret.len() >= 32);
         assert_eq!(keep_secret(&path).unwrap(), secret);
+
+        fs::write(&path, "\n").unwrap();
+        let error = keep_secret(&path).unwrap_err().to_string();
+        assert!(error.contains("chat.db.jwt-secret (the file is empty)"), "{error}");
     }
 
     #[test]

@@ -17,6 +17,9 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
     img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
     frame-ancestors 'none'";
 
+/// The longest name of a file on common file systems (POSIX calls it `NAME_MAX`).
+const FILE_NAME_BYTES_MAX: usize = 255;
+
 /// A folder of files to serve.
 #[derive(Clone, Debug)]
 pub struct StaticFiles {
@@ -53,8 +56,11 @@ impl StaticFiles {
 
 /// Keeps tests from being served, and adds the headers.
 async fn protect(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    // No file has such a name, and asking for it is an error and not a miss.
+    let too_long = path.split('/').any(|segment| segment.len() > FILE_NAME_BYTES_MAX);
     let mut response =
-        if is_test(request.uri().path()) { not_found() } else { next.run(request).await };
+        if too_long || is_test(path) { not_found() } else { next.run(request).await };
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -55,6 +55,23 @@ fn it_says_where_it_listens_and_ends_in_order_when_asked() {
 }
 
 #[test]
+fn it_ends_when_asked_while_the_database_keeps_it_waiting() {
+    // A database that takes connections and says nothing.
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://chat@{}/chat", mute.local_addr().unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let mut child = local_dev(&directory, &["--port", "0", "--database-url", &url])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let _waiting = mute.accept().unwrap();
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_port_in_use_is_named_with_the_remedy() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

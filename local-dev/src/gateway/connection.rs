@@ -115,14 +115,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderMap, HeaderValue, header::HOST};
+    use axum::http::{HeaderMap, HeaderValue, Uri, header::HOST};
 
     use super::*;
 
     #[test]
     fn a_full_queue_takes_nothing_until_it_is_read() {
         let host = HeaderMap::from_iter([(HOST, HeaderValue::from_static("localhost"))]);
-        let caller = Caller::parse(&host, "127.0.0.1:5000".parse().unwrap()).unwrap();
+        let caller =
+            Caller::parse(&host, &Uri::default(), "127.0.0.1:5000".parse().unwrap()).unwrap();
         let (connection, mut frames) = Connection::new(caller, Timestamp::now());
 
         let large = "x".repeat(OUTBOUND_BYTES_MAX / 2);

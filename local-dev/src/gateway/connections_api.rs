@@ -16,7 +16,6 @@ use super::{
     RunningGateway,
     body::{self, BodyError},
     connection::{Connection, QueueFull},
-    error_response,
     identifier::{self, Identifier, mint_trace},
     limits::MESSAGE_BYTES_MAX,
     timestamp::Timestamp,
@@ -27,25 +26,25 @@ pub(crate) async fn answer(
     State(gateway): State<Arc<RunningGateway>>,
     request: Request,
 ) -> Response<Body> {
-    let Some(id) = connection_id(request.uri().path()) else {
-        return error_response(StatusCode::FORBIDDEN);
-    };
     let (request, body) = request.into_parts();
     // Read whatever comes of it, so that the client can use its TCP connection again.
     let body = body::read(&request.headers, body, MESSAGE_BYTES_MAX).await;
-    let mut response = match request.method {
-        _ if !identifier::is_well_formed(&id) => {
+    let mut response = match connection_id(request.uri.path()) {
+        None => error(StatusCode::FORBIDDEN, "ForbiddenException", "Forbidden"),
+        Some(id) if !identifier::is_well_formed(&id) => {
             let message = format!("Invalid connectionId: {id}");
             error(StatusCode::BAD_REQUEST, "BadRequestException", &message)
         }
-        Method::POST => post(&gateway, &id, body),
-        Method::GET => get(&gateway, &id),
-        Method::DELETE => delete(&gateway, &id),
-        _ => error(
-            StatusCode::FORBIDDEN,
-            "MissingAuthenticationTokenException",
-            "Missing Authentication Token",
-        ),
+        Some(id) => match request.method {
+            Method::POST => post(&gateway, &id, body),
+            Method::GET => get(&gateway, &id),
+            Method::DELETE => delete(&gateway, &id),
+            _ => error(
+                StatusCode::FORBIDDEN,
+                "MissingAuthenticationTokenException",
+                "Missing Authentication Token",
+            ),
+        },
     };
     add_request_ids(&mut response);
     response
@@ -61,9 +60,12 @@ fn connection_id(path: &str) -> Option<String> {
 
 /// `PostToConnection`. The answer says that the frame is queued, not that the client has it.
 fn post(gateway: &RunningGateway, id: &str, body: Result<Bytes, BodyError>) -> Response<Body> {
-    let body = match body {
-        Ok(body) => body,
-        Err(BodyError::TooLarge) => {
+    // Frames are text. What API Gateway does with a body that is not UTF-8 is not known; here it grows by what stands
+    // for the wrong bytes, and may be too large then.
+    let body = body.map(|body| String::from_utf8_lossy(&body).into_owned());
+    let frame = match body {
+        Ok(frame) if frame.len() <= MESSAGE_BYTES_MAX => frame,
+        Ok(_) | Err(BodyError::TooLarge) => {
             return error(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "PayloadTooLargeException",
@@ -75,8 +77,7 @@ fn post(gateway: &RunningGateway, id: &str, body: Result<Bytes, BodyError>) -> R
         }
     };
     let Some(connection) = gateway.connections.get(id) else { return gone() };
-    // Frames are text. What API Gateway does with a body that is not UTF-8 is not known.
-    match connection.send(String::from_utf8_lossy(&body).into_owned()) {
+    match connection.send(frame) {
         Ok(()) => json_response(StatusCode::OK, String::new()),
         Err(QueueFull) => {
             error(StatusCode::TOO_MANY_REQUESTS, "LimitExceededException", "Too Many Requests")
@@ -168,7 +169,7 @@ fn add_request_ids(response: &mut Response<Body>) {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderMap, header::HOST};
+    use axum::http::{HeaderMap, Uri, header::HOST};
 
     use super::*;
     use crate::gateway::request::Caller;
@@ -193,8 +194,11 @@ mod tests {
     #[test]
     fn a_connection_is_described_as_api_gateway_does() {
         let host = (HOST, HeaderValue::from_static("localhost"));
-        let caller =
-            Caller::parse(&HeaderMap::from_iter([host]), "198.51.100.7:5000".parse().unwrap());
+        let caller = Caller::parse(
+            &HeaderMap::from_iter([host]),
+            &Uri::default(),
+            "198.51.100.7:5000".parse().unwrap(),
+        );
         let mut caller = caller.unwrap();
         caller.user_agent = Some("\"Mozilla\"/5.0".to_owned());
         let connected_at = Timestamp::from_epoch_millis(1_795_428_930_101);

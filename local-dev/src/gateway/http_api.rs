@@ -89,7 +89,8 @@ async fn integrate(
     if head_bytes(request) > HTTP_HEAD_BYTES_MAX {
         return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
-    let caller = Caller::parse(&request.headers, peer).ok_or(StatusCode::BAD_REQUEST)?;
+    let caller =
+        Caller::parse(&request.headers, &request.uri, peer).ok_or(StatusCode::BAD_REQUEST)?;
     let (route_key, function) =
         gateway.config.http_api.route(request).ok_or(StatusCode::NOT_FOUND)?;
     let event = http_event::event(request, &body, &caller, route_key, request_id, now);

@@ -144,7 +144,9 @@ mod tests {
 
     fn event_of(request: Request<&[u8]>) -> Value {
         let (request, body) = request.into_parts();
-        let caller = Caller::parse(&request.headers, "198.51.100.7:5000".parse().unwrap()).unwrap();
+        let caller =
+            Caller::parse(&request.headers, &request.uri, "198.51.100.7:5000".parse().unwrap())
+                .unwrap();
         let now = Timestamp::from_epoch_millis(1_795_429_200_000);
         let route_key = "POST /messages";
         let bytes = event(&request, body, &caller, route_key, Identifier::mint(now), now);

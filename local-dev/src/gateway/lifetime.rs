@@ -1,7 +1,8 @@
 //! A connection's life: `$connect`, the upgrade, messages, the close, `$disconnect`.
 //!
 //! It is one task, which does not depend on the request that started it. So a client that vanishes at any point
-//! cancels nothing, and every connection that `$connect` has let in gets its `$disconnect`.
+//! cancels nothing, and every connection that `$connect` has let in gets its `$disconnect`, unless the program is ended
+//! before its turn comes.
 
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue, Uri,
     header::{self, HOST, USER_AGENT},
     uri::Authority,
 };
@@ -25,20 +25,24 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// `None` when the `Host` header is missing, repeated, or no host: such a request cannot be answered, and functions
-    /// take for granted that the URL they were called with can be rebuilt from the event.
-    pub(crate) fn parse(headers: &HeaderMap, peer: SocketAddr) -> Option<Self> {
+    /// `None` when the host is missing, repeated, or none: such a request cannot be answered, and functions take for
+    /// granted that the URL they were called with can be rebuilt from the event.
+    pub(crate) fn parse(headers: &HeaderMap, uri: &Uri, peer: SocketAddr) -> Option<Self> {
         Some(Self {
             source_ip: peer.ip(),
             user_agent: headers.get(USER_AGENT).map(header_text),
-            host: parse_host(headers)?,
+            host: parse_host(headers, uri)?,
         })
     }
 }
 
-fn parse_host(headers: &HeaderMap) -> Option<Authority> {
+/// The host stands in a header, or in HTTP/2 in the request's target.
+fn parse_host(headers: &HeaderMap, uri: &Uri) -> Option<Authority> {
     let mut hosts = headers.get_all(HOST).iter();
-    let host = hosts.next()?.to_str().ok()?;
+    let host = match hosts.next() {
+        Some(host) => host.to_str().ok()?,
+        None => uri.authority()?.as_str(),
+    };
     if hosts.next().is_some() || host.contains('@') {
         return None;
     }
@@ -116,8 +120,9 @@ mod tests {
 
     #[test]
     fn only_a_host_is_a_host() {
-        let host =
-            |value: &[u8]| parse_host(&headers(&[("host", value)])).map(|host| host.to_string());
+        let host = |value: &[u8]| {
+            parse_host(&headers(&[("host", value)]), &Uri::default()).map(|host| host.to_string())
+        };
         for good in ["localhost:3000", "127.0.0.1", "[::1]:3000", "chat.example.com"] {
             assert_eq!(host(good.as_bytes()).as_deref(), Some(good));
         }
@@ -125,10 +130,14 @@ mod tests {
         {
             assert_eq!(host(bad.as_bytes()), None, "{bad}");
         }
-        assert_eq!(parse_host(&HeaderMap::new()), None);
+        assert_eq!(parse_host(&HeaderMap::new(), &Uri::default()), None);
+        // HTTP/2 has no such header.
+        let target = Uri::from_static("http://localhost:3000/auth/login");
+        let host = parse_host(&HeaderMap::new(), &target).map(|host| host.to_string());
+        assert_eq!(host.as_deref(), Some("localhost:3000"));
         let mut twice = headers(&[("host", b"a")]);
         twice.append(HOST, HeaderValue::from_static("b"));
-        assert_eq!(parse_host(&twice), None);
+        assert_eq!(parse_host(&twice, &Uri::default()), None);
     }
 
     #[test]
@@ -141,7 +150,8 @@ mod tests {
             ("x-name", b"caf\xe9"),
             ("x-name", "café".as_bytes()),
         ]);
-        let caller = Caller::parse(&request, "198.51.100.7:5000".parse().unwrap()).unwrap();
+        let caller =
+            Caller::parse(&request, &Uri::default(), "198.51.100.7:5000".parse().unwrap()).unwrap();
         let mut headers =
             event_headers(&request, &caller, Timestamp::from_epoch_millis(1_795_428_930_101));
         let trace = headers.remove("x-amzn-trace-id").unwrap();

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
-    body::Body,
+    body::{Body, HttpBody},
     extract::{ConnectInfo, Request, State},
     http::{
         HeaderMap, HeaderValue, Method, Response, StatusCode,
@@ -49,8 +49,10 @@ pub(crate) async fn upgrade(
     mut request: Request,
 ) -> Response<Body> {
     let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
-    let (request, _body) = request.into_parts();
+    let (request, body) = request.into_parts();
     let handshake = match Handshake::parse(&request.method, &request.headers) {
+        // What follows the handshake is frames: a body would be taken for some.
+        Ok(_) if !body.is_end_stream() => return refuse_handshake(StatusCode::BAD_REQUEST),
         Ok(handshake) => handshake,
         Err(status) => return refuse_handshake(status),
     };
@@ -58,7 +60,7 @@ pub(crate) async fn upgrade(
     if url_chars > UPGRADE_URL_CHARS_MAX {
         return error_response(StatusCode::URI_TOO_LONG);
     }
-    let caller = Caller::parse(&request.headers, peer);
+    let caller = Caller::parse(&request.headers, &request.uri, peer);
     // HTTP/1.0 has no upgrades.
     let (Some(caller), Some(on_upgrade)) = (caller, on_upgrade) else {
         return error_response(StatusCode::BAD_REQUEST);

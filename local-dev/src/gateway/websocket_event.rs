@@ -196,7 +196,9 @@ mod tests {
     const CONNECTED_AT: i64 = 1_795_428_930_101;
 
     fn connection(request: &Parts) -> Connection {
-        let caller = Caller::parse(&request.headers, "198.51.100.7:5000".parse().unwrap()).unwrap();
+        let caller =
+            Caller::parse(&request.headers, &request.uri, "198.51.100.7:5000".parse().unwrap())
+                .unwrap();
         let connected_at = Timestamp::from_epoch_millis(CONNECTED_AT);
         Connection::new(caller, connected_at).0
     }

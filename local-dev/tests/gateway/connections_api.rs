@@ -177,6 +177,8 @@ async fn frames_are_text_and_keep_their_order() {
     }
     assert_eq!(post(&world, &id, "").await.status(), 200);
     assert_eq!(post(&world, &id, b"a\xffb".as_slice()).await.status(), 200);
+    // What stands for wrong bytes is longer than they are.
+    assert_eq!(post(&world, &id, vec![0xff; 100_000]).await.status(), 413);
     for number in 0..100 {
         assert_eq!(next_message(&mut socket).await, Message::text(number.to_string()));
     }

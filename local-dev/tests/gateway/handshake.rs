@@ -164,6 +164,11 @@ async fn what_is_no_handshake_is_refused_before_any_function() {
         (handshake("PUT /ws", &format!("{UPGRADE}{VERSION}{KEY}{close}")), 400),
         (handshake(&long, &format!("{UPGRADE}{VERSION}{KEY}{close}")), 414),
         (handshake("GET /ws", &format!("{UPGRADE}{VERSION}{KEY}{close}host: b\r\n")), 400),
+        (
+            handshake("GET /ws", &format!("{UPGRADE}{VERSION}{KEY}{close}content-length: 2\r\n"))
+                + "{}",
+            400,
+        ),
         (handshake("GET /ws/other", &format!("{UPGRADE}{VERSION}{KEY}{close}")), 403),
     ] {
         let answer = world.exchange(&request).await;

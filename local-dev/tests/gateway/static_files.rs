@@ -11,6 +11,7 @@ async fn files_are_served_with_the_headers_that_protect_them() {
         ("/missing.js", 404, "text/plain; charset=utf-8", "Not Found\n"),
         ("/tests/page.test.js", 404, "text/plain; charset=utf-8", "Not Found\n"),
         ("/%74ests/page.test.js", 404, "text/plain; charset=utf-8", "Not Found\n"),
+        (&format!("/{}", "a".repeat(256)), 404, "text/plain; charset=utf-8", "Not Found\n"),
         ("/../Cargo.toml", 404, "text/plain; charset=utf-8", "Not Found\n"),
     ] {
         let response = world.http.get(world.url(path)).send().await.unwrap();

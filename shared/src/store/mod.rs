@@ -55,7 +55,7 @@ macro_rules! with_db {
                 };
                 tokio::time::timeout(crate::store::STATEMENT_TIME_MAX, statement)
                     .await
-                    .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+                    .unwrap_or_else(|_elapsed| Err(crate::store::no_answer()))
             }
             #[cfg(feature = "sqlite")]
             crate::store::Pool::Sqlite(pool) => {
@@ -238,6 +238,12 @@ fn is_conflict(error: &sqlx::Error) -> bool {
         .as_database_error()
         .and_then(sqlx::error::DatabaseError::code)
         .is_some_and(|code| matches!(&*code, "40001" | "40P01" | "OC000" | "OC001" | "517"))
+}
+
+/// The database has not answered in time.
+#[cfg(feature = "postgres")]
+fn no_answer() -> sqlx::Error {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, "the database does not answer").into()
 }
 
 fn is_unique_violation(error: &sqlx::Error) -> bool {

@@ -16,13 +16,16 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{is_conflict, is_unique_violation};
+use super::{is_conflict, is_unique_violation, no_answer};
 
 /// How long a connection may lie idle before it is asked whether it still lives: it may have died in a freeze or a
 /// failover.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
-/// How long it may take to answer that.
+/// How long it may take to open a connection.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// How long an idle one may take to answer that.
 const PING_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// Connections that are opened when they are needed and kept.
@@ -59,7 +62,9 @@ impl Connections {
         let permit = self.permits.acquire().await.map_err(|_closed| sqlx::Error::PoolClosed)?;
         let connection = match self.take_idle().await {
             Some(connection) => connection,
-            None => PgConnection::connect_with(&self.options).await?,
+            None => timeout(CONNECT_TIME_MAX, PgConnection::connect_with(&self.options))
+                .await
+                .map_err(|_elapsed| no_answer())??,
         };
         Ok(Lease { home: self, connection: Some(connection), _permit: permit })
     }
