@@ -82,10 +82,15 @@ async fn a_large_message_comes_in_fragments() {
 #[tokio::test]
 async fn a_ping_is_answered_with_an_empty_pong() {
     let mut world = World::start().await;
-    let (mut socket, _id) = world.connect().await;
-    socket.send(Message::Ping("payload".into())).await.unwrap();
-    let pong = socket.next().await.unwrap().unwrap();
-    assert_eq!(pong, Message::Pong("".into()));
+    let (mut socket, id) = world.connect().await;
+    for payload in ["one", "two"] {
+        socket.send(Message::Ping(payload.into())).await.unwrap();
+        assert_eq!(socket.next().await.unwrap().unwrap(), Message::Pong("".into()));
+    }
+    // No echo of the payload comes after it.
+    let url = world.url(&format!("/ws/@connections/{id}"));
+    assert_eq!(world.http.post(url).body("after").send().await.unwrap().status(), 200);
+    assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("after"));
     socket.close(None).await.unwrap();
     world.disconnect().await;
     assert_eq!(world.stop().await, Vec::<Value>::new());
