@@ -6,15 +6,15 @@
  * @import { Message } from "./timeline.js"
  * @typedef {typeof globalThis.fetch} Fetch
  * @typedef {{limit: number, before?: number, after?: number}} Cursor
- * @typedef {{request<T>(name: string, callback: () => Promise<T>): Promise<T>}} Locks
+ * @typedef {{request<T>(name: string, options: {signal: AbortSignal}, callback: () => Promise<T>): Promise<T>}} Locks
  */
-import { expiresWithin, isTokens } from "./session.js";
+import { claimsOf, expiresWithin, isTokens } from "./session.js";
 import { isMessage } from "./timeline.js";
 
 /** API Gateway gives up after 29 s, so what has not come after 35 s will not come. */
 const REQUEST_TIMEOUT_MS = 35_000;
-/** Signing out must not hang on a dead network. */
-const LOGOUT_TIMEOUT_MS = 5_000;
+/** Longer than another tab's renewal takes, if that tab is not frozen. */
+const LOCK_TIMEOUT_MS = 40_000;
 /** A token this close to its end might be over before the handshake arrives. */
 const RENEW_BEFORE_SECS = 60;
 
@@ -46,7 +46,7 @@ export class Unreachable extends Error {
   }
 }
 
-/** Nobody is signed in any more; the session has told its listeners already. */
+/** Who was signed in is so no more; the session has told its listeners already. */
 export class SessionEnded extends Error {
   name = "SessionEnded";
 }
@@ -88,22 +88,25 @@ export class Api {
    */
   async login(username, password) {
     const tokens = await this.#send("POST", "/auth/login", { body: { username, password } });
-    if (!isTokens(tokens)) throw new Unreachable();
+    if (!isTokens(tokens) || typeof claimsOf(tokens.access_token)?.sub !== "string") throw new Unreachable();
     this.#session.begin(tokens);
   }
 
-  /** Ends the session, here in any case: whoever signs out must not stay in for want of a network. */
+  /**
+   * Ends the session, here first: whoever signs out must not stay in for want of a network. The
+   * server is told as well as can be, even while the page is being left.
+   */
   async logout() {
-    const tokens = this.#session.tokens;
+    // Another tab's user is shown now, and was not the one to sign out.
+    if (this.#session.check()) return;
+    const { tokens } = this.#session;
+    this.#session.end("signed-out");
+    if (!tokens) return;
     try {
-      if (tokens) {
-        const body = { refresh_token: tokens.refresh_token };
-        await this.#send("POST", "/auth/logout", { body, timeoutMs: LOGOUT_TIMEOUT_MS });
-      }
+      const body = { refresh_token: tokens.refresh_token };
+      await this.#send("POST", "/auth/logout", { body, keepalive: true });
     } catch (error) {
       console.warn("The server was not told of the sign-out.", error);
-    } finally {
-      this.#session.end("signed-out");
     }
   }
 
@@ -120,22 +123,17 @@ export class Api {
 
   /** An access token good for a handshake, which cannot tell a browser why it was refused. */
   async accessToken() {
-    const tokens = this.#session.tokens;
-    if (!tokens) throw new SessionEnded();
+    const tokens = this.#tokens();
     if (!expiresWithin(tokens, RENEW_BEFORE_SECS)) return tokens.access_token;
     return (await this.renew(tokens.access_token)).access_token;
   }
 
   /**
-   * Finds out why a handshake failed, by what a browser can read: an answer to a request.
-   * An access token may outlive its revoked session; only a renewal is sure to notice, so a second
-   * refusal in a row asks for one.
-   * @param {number} refusals  handshakes refused in a row
+   * Finds out why a handshake failed, by what a browser can read: an answer to a request. It is
+   * refused as well if the session has been revoked.
    */
-  async probe(refusals) {
+  async probe() {
     await this.messages({ limit: 1 });
-    const tokens = this.#session.tokens;
-    if (refusals === 2 && tokens) await this.renew(tokens.access_token);
   }
 
   /**
@@ -152,19 +150,28 @@ export class Api {
   }
 
   /**
-   * Without Web Locks two tabs may renew at once; the server bears it (it leads both to the same
-   * new token for 30 s).
+   * Without Web Locks, or if the lock cannot be had, two tabs may renew at once; the server bears it
+   * (it leads both to the same new token for 30 s).
    * @param {() => Promise<Tokens>} callback
    * @returns {Promise<Tokens>}
    */
-  #locked(callback) {
-    return this.#locks ? this.#locks.request("lambda-chat.renew", callback) : callback();
+  async #locked(callback) {
+    if (!this.#locks) return callback();
+    let locked = false;
+    try {
+      return await this.#locks.request("lambda-chat.renew", { signal: AbortSignal.timeout(LOCK_TIMEOUT_MS) }, () => {
+        locked = true;
+        return callback();
+      });
+    } catch (error) {
+      if (locked) throw error;
+      return callback();
+    }
   }
 
   /** @param {string} staleToken */
   async #renewLocked(staleToken) {
-    const held = this.#session.tokens;
-    if (!held) throw new SessionEnded();
+    const held = this.#tokens();
     // Another tab was first.
     if (held.access_token !== staleToken && !expiresWithin(held, 0)) return held;
 
@@ -177,9 +184,15 @@ export class Api {
       // Only if it is still the refused session: without locks another tab may hold a newer token.
       if (this.#session.tokens?.refresh_token === held.refresh_token) this.#session.end("expired");
     }
-    const current = this.#session.tokens;
-    if (!current) throw new SessionEnded();
-    return current;
+    return this.#tokens();
+  }
+
+  /** The tokens of the user who is shown. If they are gone or another's, the session's listeners hear of it. */
+  #tokens() {
+    const changed = this.#session.check();
+    const { tokens } = this.#session;
+    if (changed || !tokens) throw new SessionEnded();
+    return tokens;
   }
 
   /**
@@ -187,8 +200,7 @@ export class Api {
    * @param {string} path
    */
   async #sendAuthorised(method, path) {
-    const tokens = this.#session.tokens;
-    if (!tokens) throw new SessionEnded();
+    const tokens = this.#tokens();
     try {
       return await this.#send(method, path, { token: tokens.access_token });
     } catch (error) {
@@ -201,10 +213,10 @@ export class Api {
   /**
    * @param {string} method
    * @param {string} path
-   * @param {{body?: object, token?: string, timeoutMs?: number}} options
+   * @param {{body?: object, token?: string, keepalive?: boolean}} options
    * @returns {Promise<any>} the parsed body
    */
-  async #send(method, path, { body, token, timeoutMs = REQUEST_TIMEOUT_MS }) {
+  async #send(method, path, { body, token, keepalive = false }) {
     /** @type {Record<string, string>} */
     const headers = { accept: "application/json, application/problem+json" };
     if (body) headers["content-type"] = "application/json";
@@ -218,7 +230,8 @@ export class Api {
         body: body && JSON.stringify(body),
         cache: "no-store",
         credentials: "omit",
-        signal: AbortSignal.timeout(timeoutMs),
+        keepalive,
+        signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
       });
       text = await response.text();
     } catch (cause) {

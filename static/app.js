@@ -56,18 +56,14 @@ function showChat(username) {
   const socket = new ChatSocket({
     url: wsUrl,
     accessToken: () => api.accessToken(),
-    probe: (refusals) => api.probe(refusals),
+    probe: () => api.probe(),
     isOnLine: () => navigator.onLine,
   });
   const room = new Room({ api, socket, outbox: new Outbox(tabStorage, username), username });
   const unmount = chat.mount(root, {
     room,
     storage: tabStorage,
-    signOut: () => {
-      // First the socket: the server closes those of a session that ends, and it would come back.
-      room.stop();
-      api.logout();
-    },
+    signOut: () => api.logout(),
   });
 
   const shown = new AbortController();
@@ -77,7 +73,7 @@ function showChat(username) {
   window.addEventListener("pageshow", (event) => event.persisted && socket.wake(), { signal });
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && socket.wake(), { signal });
   // A closed tab takes its unsent messages with it.
-  window.addEventListener("beforeunload", (event) => room.pending.length > 0 && event.preventDefault(), { signal });
+  window.addEventListener("beforeunload", (event) => room.unsent > 0 && event.preventDefault(), { signal });
   room.start();
 
   return () => {
@@ -89,4 +85,8 @@ function showChat(username) {
 
 session.addEventListener("change", (event) => show(/** @type {CustomEvent} */ (event).detail.reason));
 window.addEventListener("storage", (event) => session.storageChanged(event));
+// A page brought back has missed those events. These come before the chat's own listeners.
+window.addEventListener("online", () => session.check());
+window.addEventListener("pageshow", () => session.check());
+document.addEventListener("visibilitychange", () => session.check());
 show(null);

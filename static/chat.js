@@ -23,6 +23,9 @@ const STATE_WORDS = {
 const BOTTOM_PX = 80;
 /** This close to the start the page before is fetched. */
 const TOP_PX = 200;
+/** How long a screen reader may take to see what has changed. */
+const HUSH_MS = 500;
+const RENDER_WITHIN_MS = 100;
 const COUNTER_FROM = TEXT_CHARACTERS_MAX - 200;
 const HUES = 6;
 
@@ -43,13 +46,12 @@ export function mount(root, { room, storage, signOut }) {
   /** @type {HTMLButtonElement} */
   const older = find(view, '[data-action="load-older"]');
   const jump = find(view, '[data-action="jump"]');
-  /** @type {HTMLButtonElement} */
-  const signOutButton = find(view, '[data-action="sign-out"]');
   /** @type {HTMLFormElement} */
   const form = find(view, "[data-form]");
   /** @type {HTMLTextAreaElement} */
   const textArea = find(form, "[name=text]");
   const counter = find(view, '[data-part="counter"]');
+  const counterStatus = find(view, '[data-part="counter-status"]');
   const notice = find(view, "[data-notice]");
   const draftKey = `lambda-chat.draft.${room.username}`;
 
@@ -58,8 +60,28 @@ export function mount(root, { room, storage, signOut }) {
   let following = true;
   let signOutWarning = "";
   let renderedDay = "";
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let hushTimer;
+  let renderFrame = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let renderTimer;
+
+  /** Once for all that changes within a frame: each rendering measures the whole list. */
+  function renderSoon() {
+    if (renderTimer !== undefined) return;
+    renderFrame = requestAnimationFrame(render);
+    // A page out of sight has no frames.
+    renderTimer = setTimeout(render, RENDER_WITHIN_MS);
+  }
+
+  function renderNoMore() {
+    cancelAnimationFrame(renderFrame);
+    clearTimeout(renderTimer);
+    renderTimer = undefined;
+  }
 
   function render() {
+    renderNoMore();
     const anchor = messageList.firstElementChild;
     const anchorTop = anchor?.getBoundingClientRect().top ?? 0;
 
@@ -87,11 +109,18 @@ export function mount(root, { room, storage, signOut }) {
   function renderEdges() {
     find(view, '[data-part="loading"]').hidden = room.loaded;
     find(view, '[data-part="empty"]').hidden = !room.loaded || room.messages.length > 0 || room.pending.length > 0;
+    const focused = document.activeElement === older;
     older.hidden = !room.hasOlder;
+    if (focused && older.hidden) scroller.focus({ preventScroll: true });
     const words = room.loadingOlder ? "Loading older messages…" : "Load older messages";
     setText(older, room.olderFailed ? "Older messages could not be loaded. Try again" : words);
-    // History is not news: a screen reader need not read it out.
-    scroller.setAttribute("aria-busy", String(!room.loaded || room.loadingOlder));
+  }
+
+  /** History is not news: a screen reader need not read it out. */
+  function hush() {
+    scroller.setAttribute("aria-live", "off");
+    clearTimeout(hushTimer);
+    hushTimer = setTimeout(() => scroller.setAttribute("aria-live", "polite"), HUSH_MS);
   }
 
   /** Adds the rows that are lacking at either end. Returns whether any came at the bottom. */
@@ -107,6 +136,8 @@ export function mount(root, { room, storage, signOut }) {
     const last = rowId(messageList.lastElementChild);
     const above = first === 0 ? 0 : messages.findIndex(({ id }) => id === first);
     const below = messages.findLastIndex(({ id }) => id <= last) + 1;
+    // The first page comes when nothing has been hushed yet.
+    if (above > 0 || (room.loaded && hushTimer === undefined)) hush();
     messageList.prepend(...messages.slice(0, above).map(messageRow));
     messageList.append(...messages.slice(below).map(messageRow));
     return below < messages.length;
@@ -153,8 +184,13 @@ export function mount(root, { room, storage, signOut }) {
   }
 
   function renderNotice() {
-    if (room.pending.length === 0) signOutWarning = "";
-    setText(notice, signOutWarning || room.notice || (room.catchUpFailed ? "Messages could not be loaded. Trying again…" : ""));
+    if (room.unsent === 0) signOutWarning = "";
+    setText(notice, signOutWarning || room.notice || lineProblem());
+  }
+
+  function lineProblem() {
+    if (room.catchUpFailed) return "Messages could not be loaded. Trying again…";
+    return room.liveRefused ? "Live messages cannot be reached. Trying again…" : "";
   }
 
   function loadOlderIfNear() {
@@ -178,6 +214,7 @@ export function mount(root, { room, storage, signOut }) {
     const characters = textArea.value.length < COUNTER_FROM ? 0 : textCharacters(textArea.value);
     counter.hidden = characters < COUNTER_FROM;
     setText(counter, counter.hidden ? "" : `${characters.toLocaleString("en")} of ${TEXT_CHARACTERS_MAX.toLocaleString("en")} characters`);
+    setText(counterStatus, counter.hidden ? "" : roomLeft(characters));
     if (!CSS.supports("field-sizing", "content")) {
       textArea.style.height = "auto";
       textArea.style.height = `${textArea.scrollHeight + textArea.offsetHeight - textArea.clientHeight}px`;
@@ -210,6 +247,7 @@ export function mount(root, { room, storage, signOut }) {
     const text = textArea.value;
     setDraft("");
     toBottom();
+    signOutWarning = "";
     room.send(text);
   }
 
@@ -223,7 +261,7 @@ export function mount(root, { room, storage, signOut }) {
   }
 
   function signOutClicked() {
-    const unsent = room.pending.length;
+    const { unsent } = room;
     if (unsent > 0 && signOutWarning === "") {
       signOutWarning = `${unsent === 1 ? "One message has" : `${unsent} messages have`} not been sent yet. Sign out again to discard ${unsent === 1 ? "it" : "them"}.`;
       renderNotice();
@@ -231,8 +269,6 @@ export function mount(root, { room, storage, signOut }) {
     }
     room.discardAll();
     setDraft("");
-    signOutButton.disabled = true;
-    setText(signOutButton, "Signing out…");
     signOut();
   }
 
@@ -253,17 +289,21 @@ export function mount(root, { room, storage, signOut }) {
         signOutClicked();
         break;
       case "retry":
+        signOutWarning = "";
         if (pendingId) room.retry(pendingId);
         textArea.focus();
         break;
       case "discard":
+        signOutWarning = "";
         if (pendingId) room.discard(pendingId);
         textArea.focus();
         break;
     }
   }
 
-  setText(find(view, '[data-part="me"]'), room.username);
+  const me = find(view, '[data-part="me"]');
+  setText(me, room.username);
+  me.title = room.username;
   view.addEventListener("click", clicked);
   scroller.addEventListener("scroll", scrolled, { passive: true });
   textArea.addEventListener("input", textChanged);
@@ -271,13 +311,13 @@ export function mount(root, { room, storage, signOut }) {
     // An Enter that ends a composition belongs to the input method.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
-    form.requestSubmit();
+    if (!event.repeat && textArea.value.trim() !== "") form.requestSubmit();
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     submitted();
   });
-  room.addEventListener("change", render, { signal: mounted.signal });
+  room.addEventListener("change", renderSoon, { signal: mounted.signal });
   room.addEventListener("refused", (event) => messageRefused(/** @type {CustomEvent} */ (event).detail), { signal: mounted.signal });
   // The keyboard of a phone, or a growing message, must not push the end out of sight.
   const resized = new ResizeObserver(() => {
@@ -290,13 +330,21 @@ export function mount(root, { room, storage, signOut }) {
   render();
   // On a touch screen this would open the keyboard over the messages.
   if (matchMedia("(pointer: fine)").matches) textArea.focus();
-  else scroller.focus();
+  else find(view, "h1").focus({ preventScroll: true });
 
   return () => {
     mounted.abort();
+    renderNoMore();
+    clearTimeout(hushTimer);
     resized.disconnect();
     view.remove();
   };
+}
+
+/** In steps, as not every character is worth an announcement. @param {number} characters */
+function roomLeft(characters) {
+  const left = TEXT_CHARACTERS_MAX - characters;
+  return left < 0 ? "The message is too long." : `Less than ${50 * Math.floor(left / 50) + 50} characters left`;
 }
 
 /** @param {Element | null} row */
@@ -313,13 +361,16 @@ function hue(username) {
 
 const TIME = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const DAY_AND_TIME = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
+const DATE_AND_TIME = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
 const LONG_TIME = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 
 /** @param {string} sentAt */
 function shortTime(sentAt) {
   const date = new Date(sentAt);
   if (Number.isNaN(date.getTime())) return sentAt;
-  return (date.toDateString() === new Date().toDateString() ? TIME : DAY_AND_TIME).format(date);
+  const today = new Date();
+  if (date.toDateString() === today.toDateString()) return TIME.format(date);
+  return (date.getFullYear() === today.getFullYear() ? DAY_AND_TIME : DATE_AND_TIME).format(date);
 }
 
 /** @param {string} sentAt */

@@ -9,6 +9,7 @@
  * @property {string} text
  * @property {number} attempts
  * @property {string | null} refusal  why it is not sent any more, in words; null while it is tried
+ * @property {number | null} id  its id in the room, once that is known; then it only waits to be shown there
  */
 
 export class Outbox {
@@ -37,12 +38,12 @@ export class Outbox {
 
   /** The one to send: in the order of typing, and those refused no more. */
   get next() {
-    return this.#pending.find(({ refusal }) => refusal === null);
+    return this.#pending.find(({ refusal, id }) => refusal === null && id === null);
   }
 
   /** @param {string} text */
   add(text) {
-    this.#pending.push({ client_id: this.#newClientId(), text, attempts: 0, refusal: null });
+    this.#pending.push({ client_id: this.#newClientId(), text, attempts: 0, refusal: null, id: null });
     this.#keep();
   }
 
@@ -59,6 +60,27 @@ export class Outbox {
       this.#keep();
     }
     return found;
+  }
+
+  /**
+   * It is in the room.
+   * @param {string} clientId
+   * @param {number} id
+   */
+  arrive(clientId, id) {
+    const found = this.find(clientId);
+    if (found) {
+      found.refusal = null;
+      found.id = id;
+    }
+    return found;
+  }
+
+  /** Forgets those that have arrived, up to this id. @param {number} lastId */
+  removeShown(lastId) {
+    for (const { client_id, id } of this.#pending) {
+      if (id !== null && id <= lastId) this.remove(client_id);
+    }
   }
 
   /**
@@ -120,6 +142,8 @@ function restore(stored) {
         text,
         attempts: 0,
         refusal: typeof refusal === "string" ? refusal : null,
+        // Sent again, it is told its id again.
+        id: null,
       }));
   } catch {
     return [];

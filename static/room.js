@@ -22,6 +22,8 @@ export const ECHO_WITHIN_MS = 10_000;
 /** Then it is no longer the network; the text stays, with a button to try again. */
 export const ATTEMPTS_MAX = 6;
 const GAP_FETCHES_MAX = 3;
+/** So many handshakes refused in a row are more than a server that restarts. */
+export const REFUSALS_MAX = 3;
 
 export class Room extends EventTarget {
   username;
@@ -38,6 +40,8 @@ export class Room extends EventTarget {
   olderFailed = false;
   /** Whether the last try to get what is new failed; it is tried again by itself. */
   catchUpFailed = false;
+  /** Whether the server answers requests, but again and again no handshake. */
+  liveRefused = false;
   /** Words of the server that belong to no message, or "". */
   notice = "";
 
@@ -83,6 +87,11 @@ export class Room extends EventTarget {
     return this.#outbox.pending;
   }
 
+  /** How many messages would be lost if the tab were closed. */
+  get unsent() {
+    return this.#outbox.pending.filter(({ id }) => id === null).length;
+  }
+
   get connection() {
     return this.#socket.state;
   }
@@ -92,6 +101,7 @@ export class Room extends EventTarget {
     this.#socket.addEventListener("state", () => this.#changed(), { signal });
     this.#socket.addEventListener("open", () => this.#opened(), { signal });
     this.#socket.addEventListener("close", () => this.#closed(), { signal });
+    this.#socket.addEventListener("refused", (event) => this.#refused(/** @type {CustomEvent} */ (event).detail), { signal });
     this.#socket.addEventListener("frame", (event) => this.#received(/** @type {CustomEvent} */ (event).detail), { signal });
     this.#socket.start();
   }
@@ -152,9 +162,19 @@ export class Room extends EventTarget {
   }
 
   #opened() {
+    this.notice = "";
+    this.liveRefused = false;
     // The socket is open first, so nothing can fall between the fetched and the live messages.
     this.#catchUp();
     this.#pump();
+    this.#changed();
+  }
+
+  /** Where no WebSocket can pass, there is at least the history. @param {number} refusals */
+  #refused(refusals) {
+    if (!this.loaded && !this.#catchingUp) this.#catchUp();
+    this.liveRefused = refusals >= REFUSALS_MAX;
+    this.#changed();
   }
 
   #closed() {
@@ -172,20 +192,27 @@ export class Room extends EventTarget {
     } else if (frame.type === "error") {
       this.#errorReceived(frame);
     } else if (frame.type === undefined && typeof frame.message === "string") {
-      this.#gatewayFailed();
+      // API Gateway's own error frame names no message, but only one is under way at a time.
+      this.#sendFailed();
     }
   }
 
   /** @param {Message} message */
   #messageReceived(message) {
+    this.notice = "";
     this.#timeline.receive(message);
     this.#acknowledge([message]);
     if (this.#timeline.hasGap && !this.#catchingUp) this.#catchUp();
     this.#changed();
   }
 
-  /** @param {{client_id?: unknown, detail?: unknown}} frame */
-  #errorReceived({ client_id, detail }) {
+  /** @param {{code?: unknown, client_id?: unknown, detail?: unknown}} frame */
+  #errorReceived({ code, client_id, detail }) {
+    if (!isFinal(code) && (typeof client_id === "string" || this.#inFlight !== null)) {
+      // It may have been stored all the same: only under its own id is it safe to send again.
+      if (typeof client_id !== "string" || client_id === this.#inFlight) this.#sendFailed();
+      return;
+    }
     const reason = typeof detail === "string" && detail !== "" ? detail : "The server refused it.";
     if (typeof client_id !== "string") {
       this.notice = reason;
@@ -199,19 +226,23 @@ export class Room extends EventTarget {
     this.#changed();
   }
 
-  /** API Gateway's own error frame names no message, but only one is under way at a time. */
-  #gatewayFailed() {
+  /** The one under way is tried again soon. */
+  #sendFailed() {
     const attempts = (this.#inFlight && this.#outbox.find(this.#inFlight)?.attempts) || 0;
     if (attempts === 0) return;
     clearTimeout(this.#echoTimer);
     this.#echoTimer = setTimeout(() => this.#unanswered(), backOffMs(attempts, this.#random));
   }
 
-  /** @param {readonly Message[]} messages */
+  /**
+   * What has arrived is not sent again, but stays among the pending until it is shown in the room.
+   * @param {readonly Message[]} messages
+   */
   #acknowledge(messages) {
-    for (const { username, client_id } of messages) {
-      if (username === this.username && client_id && this.#outbox.remove(client_id)) this.#landed(client_id);
+    for (const { id, username, client_id } of messages) {
+      if (username === this.username && client_id && this.#outbox.arrive(client_id, id)) this.#landed(client_id);
     }
+    this.#outbox.removeShown(this.#timeline.lastId);
   }
 
   /** @param {string} clientId */
@@ -261,6 +292,7 @@ export class Room extends EventTarget {
         this.catchUpFailed = false;
         // Promised not to happen: whoever sees a message can fetch all before it.
         if (this.#timeline.hasGap && ++gapFetches >= GAP_FETCHES_MAX) this.#timeline.acceptGap();
+        this.#outbox.removeShown(this.#timeline.lastId);
         done = !this.#timeline.hasGap;
         if (!done) await pause(backOffMs(gapFetches, this.#random));
       } catch (error) {
@@ -290,6 +322,14 @@ export class Room extends EventTarget {
       this.#changed();
     }
   }
+}
+
+/**
+ * Whether an error judges the frame itself, so that it would be refused again. All others pass.
+ * @param {unknown} code
+ */
+function isFinal(code) {
+  return typeof code === "string" && /^(text_|invalid_|unknown_action$)/.test(code);
 }
 
 /**

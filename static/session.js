@@ -59,10 +59,18 @@ export class Session extends EventTarget {
     this.#announce(reason);
   }
 
+  /**
+   * Looks whether the stored user is still the one shown: a page that slept gets no `storage` event.
+   * @returns {boolean}  whether it was not, which the listeners know now
+   */
+  check() {
+    return this.#announce("elsewhere");
+  }
+
   /** To be called with the window's `storage` events. @param {{key: string | null}} event */
   storageChanged({ key }) {
     // The key is null after `localStorage.clear()`.
-    if (key === SESSION_KEY || key === null) this.#announce("elsewhere");
+    if (key === SESSION_KEY || key === null) this.check();
   }
 
   /** @param {Tokens} tokens */
@@ -73,9 +81,10 @@ export class Session extends EventTarget {
   /** @param {Reason} reason */
   #announce(reason) {
     const username = this.username;
-    if (username === this.#announced) return;
+    if (username === this.#announced) return false;
     this.#announced = username;
     this.dispatchEvent(new CustomEvent("change", { detail: { reason } }));
+    return true;
   }
 }
 

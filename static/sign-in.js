@@ -130,6 +130,7 @@ export function mount(root, { api, notice, username: formerUsername }) {
     setText(formError, "");
   });
   switchMode.addEventListener("click", () => {
+    if (busy) return;
     setText(noticeElement, "");
     setMode(MODES[mode].other);
     (username.value === "" ? username : password).focus();
@@ -137,8 +138,8 @@ export function mount(root, { api, notice, username: formerUsername }) {
   showPassword.addEventListener("click", () => {
     const visible = password.type === "password";
     password.type = visible ? "text" : "password";
-    showPassword.setAttribute("aria-pressed", String(visible));
     setText(showPassword, visible ? "Hide" : "Show");
+    showPassword.setAttribute("aria-label", visible ? "Hide password" : "Show password");
   });
 
   setMode("sign-in");

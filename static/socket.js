@@ -3,8 +3,9 @@
  * The live connection. It is expected to break: API Gateway closes it after 10 idle minutes and
  * after 2 hours, networks change, laptops sleep. So it always comes back by itself.
  *
- * Fires "state" when `state` changes, "open" and "close" for each connection, and "frame" with the
- * parsed JSON in `detail`.
+ * Fires "state" when `state` changes, "open" and "close" for each connection, "frame" with the parsed
+ * JSON in `detail`, and "refused" when a handshake has failed although the server can be asked; its
+ * `detail` is how many have failed in a row.
  *
  * @typedef {"connecting" | "online" | "reconnecting" | "offline"} ConnectionState
  */
@@ -33,6 +34,7 @@ export class ChatSocket extends EventTarget {
   #openedAt = 0;
   #failures = 0;
   #refusals = 0;
+  #probing = false;
   /** Counts attempts, so that one that was overtaken while it waited knows it. */
   #attempt = 0;
   #stopped = true;
@@ -51,7 +53,7 @@ export class ChatSocket extends EventTarget {
    * @param {object} deps
    * @param {string} deps.url
    * @param {() => Promise<string>} deps.accessToken  a token fit for the handshake
-   * @param {(refusals: number) => Promise<void>} deps.probe  called after a handshake that failed
+   * @param {() => Promise<void>} deps.probe  called after a handshake that failed
    * @param {() => boolean} [deps.isOnLine]
    * @param {typeof globalThis.WebSocket} [deps.WebSocket]
    * @param {() => number} [deps.random]
@@ -116,7 +118,7 @@ export class ChatSocket extends EventTarget {
   wake() {
     if (this.#stopped) return;
     if (this.#isOpen) this.#ping();
-    else if (this.#retryTimer !== undefined) this.#connect();
+    else if (this.#retryTimer !== undefined || this.#probing) this.#connect();
   }
 
   async #connect() {
@@ -182,13 +184,16 @@ export class ChatSocket extends EventTarget {
     this.#refusals += 1;
     this.#refreshState();
     const attempt = this.#attempt;
-    let problem;
+    this.#probing = true;
     try {
-      await this.#probe(this.#refusals);
+      await this.#probe();
     } catch (error) {
-      problem = error;
+      if (attempt === this.#attempt) this.#retryUnlessEnded(error);
+      return;
     }
-    if (attempt === this.#attempt) this.#retryUnlessEnded(problem);
+    if (attempt !== this.#attempt) return;
+    this.#retry();
+    this.dispatchEvent(new CustomEvent("refused", { detail: this.#refusals }));
   }
 
   /** @param {unknown} error */
@@ -198,6 +203,7 @@ export class ChatSocket extends EventTarget {
   }
 
   #retry() {
+    this.#probing = false;
     const delayMs = backOffMs(this.#failures, this.#random);
     this.#failures += 1;
     this.#refreshState();
@@ -224,6 +230,7 @@ export class ChatSocket extends EventTarget {
     clearTimeout(this.#pongTimer);
     this.#retryTimer = undefined;
     this.#pongTimer = undefined;
+    this.#probing = false;
 
     const socket = this.#socket;
     this.#socket = null;

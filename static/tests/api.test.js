@@ -145,6 +145,39 @@ test("without locks, a refusal does not end what another tab has renewed", async
   assert.deepEqual(both[here].session.tokens, second);
 });
 
+describe("what another tab has stored in silence", () => {
+  /** @type {[string, (there: Session) => void][]} */
+  const cases = [
+    ["nobody", (there) => there.end("signed-out")],
+    ["another user", (there) => there.begin(fakeTokens(3, { sub: "bob" }))],
+  ];
+  for (const [name, change] of cases) {
+    test(`${name}: nothing is asked as the one shown`, async () => {
+      const server = fakeServer({ good: "none", refresh: () => ({ status: 401 }) });
+      for (const ask of [(/** @type {Api} */ api) => api.accessToken(), (/** @type {Api} */ api) => api.messages({ limit: 1 })]) {
+        const [here, there] = tabs(server, { tabs: 2 });
+        /** @type {string[]} */
+        const reasons = [];
+        here.session.addEventListener("change", (event) => reasons.push(/** @type {CustomEvent} */ (event).detail.reason));
+        change(there.session);
+        await assert.rejects(ask(here.api), SessionEnded);
+        assert.deepEqual(reasons, ["elsewhere"]);
+      }
+      assert.deepEqual(server.asked, []);
+    });
+
+    test(`${name}: a request under way is not repeated`, async () => {
+      const server = fakeServer({ good: "none", refresh: () => ({ status: 401 }) });
+      const [here, there] = tabs(server, { tabs: 2 });
+      const request = here.api.messages({ limit: 1 });
+      change(there.session);
+      await assert.rejects(request, SessionEnded);
+      assert.deepEqual(server.asked, ["/auth/messages"]);
+      assert.equal(here.session.username, there.session.username);
+    });
+  }
+});
+
 test("a token that ends within a minute is renewed before a handshake", async () => {
   for (const [lifeSecs, renewals] of [[900, 0], [70, 0], [50, 1], [-10, 1]]) {
     const server = fakeServer({ good: "", refresh: () => ({ status: 200, json: second }) });
@@ -154,14 +187,48 @@ test("a token that ends within a minute is renewed before a handshake", async ()
   }
 });
 
-test("the second refused handshake in a row asks for a renewal", async () => {
+test("a refused handshake is asked about, and a revoked session found out", async () => {
   const first = fakeTokens(1);
   const server = fakeServer({ good: first.access_token, refresh: () => ({ status: 401 }) });
   const [{ api, session }] = tabs(server, { tokens: first });
-  await api.probe(1);
+  await api.probe();
   assert.equal(session.username, "alice");
-  await assert.rejects(api.probe(2), SessionEnded);
+  assert.equal(server.count("/auth/refresh"), 0);
+  server.good = "none";
+  await assert.rejects(api.probe(), SessionEnded);
   assert.equal(session.username, null);
+});
+
+test("a renewal does not wait for ever for the lock", async (t) => {
+  const never = new AbortController();
+  t.mock.method(AbortSignal, "timeout", () => never.signal);
+  const server = fakeServer({ good: second.access_token, refresh: () => ({ status: 200, json: second }) });
+  const session = new Session(fakeStorage());
+  session.begin(fakeTokens(1));
+  const locks = {
+    request: (/** @type {string} */ _name, /** @type {{signal: AbortSignal}} */ { signal }) =>
+      new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+  };
+  const api = new Api({ base: "", session, fetch: server.fetch, locks: /** @type {any} */ (locks) });
+  const request = api.messages({ limit: 1 });
+  setTimeout(() => never.abort(), 20);
+  assert.deepEqual(await request, []);
+  assert.equal(server.count("/auth/refresh"), 1);
+});
+
+test("a renewal that fails under the lock is not repeated without it", async () => {
+  const server = fakeServer({ good: "none", refresh: () => ({ status: 503 }) });
+  const [{ api }] = tabs(server);
+  await assert.rejects(api.messages({ limit: 1 }), { status: 503 });
+  assert.equal(server.count("/auth/refresh"), 1);
+});
+
+test("a sign-in without a name in its token is none", async () => {
+  const [{ session }] = tabs(fakeServer({ good: "", refresh: () => ({ status: 401 }) }));
+  const json = { access_token: "a.b.c", refresh_token: "r" };
+  const api = new Api({ base: "", session, fetch: async () => Response.json(json), locks: undefined });
+  await assert.rejects(api.login("alice", "password"), Unreachable);
+  assert.equal(session.username, "alice");
 });
 
 test("signing out clears even without a network", async () => {
@@ -170,9 +237,35 @@ test("signing out clears even without a network", async () => {
   const warn = console.warn;
   console.warn = () => {};
   const api = new Api({ base: "", session, fetch: () => Promise.reject(new TypeError("Failed to fetch")), locks: undefined });
-  await api.logout();
+  const done = api.logout();
+  assert.equal(session.tokens, null, "at once");
+  await done;
   console.warn = warn;
   assert.equal(session.tokens, null);
+});
+
+test("signing out is told to the server and ends no later session", async () => {
+  /** @type {RequestInit[]} */
+  const told = [];
+  const storage = fakeStorage();
+  const session = new Session(storage);
+  session.begin(fakeTokens(1));
+  const api = new Api({
+    base: "",
+    session,
+    fetch: async (_input, init = {}) => { told.push(init); return new Response(null, { status: 204 }); },
+    locks: undefined,
+  });
+  const done = api.logout();
+  session.begin(second);
+  await done;
+  assert.deepEqual(session.tokens, second);
+  assert.deepEqual(told.map(({ body, keepalive }) => [JSON.parse(String(body)), keepalive]), [[{ refresh_token: "refresh-1" }, true]]);
+
+  new Session(storage).begin(fakeTokens(3, { sub: "bob" }));
+  await api.logout();
+  assert.equal(session.username, "bob", "it was alice who signed out");
+  assert.equal(told.length, 1);
 });
 
 describe("errors tell what the server said", () => {

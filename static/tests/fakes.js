@@ -21,10 +21,11 @@ export function fakeLocks() {
     /**
      * @template T
      * @param {string} _name
+     * @param {{signal: AbortSignal}} _options
      * @param {() => Promise<T>} callback
      * @returns {Promise<T>}
      */
-    request(_name, callback) {
+    request(_name, _options, callback) {
       const result = last.then(callback);
       last = result.catch(() => {});
       return result;

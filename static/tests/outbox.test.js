@@ -20,7 +20,7 @@ test("the oldest is next, and refused ones are passed over", () => {
   box.remove("id-2");
   assert.equal(box.next, undefined);
   box.retry("id-1");
-  assert.deepEqual(box.next, { client_id: "id-1", text: "one", attempts: 0, refusal: null });
+  assert.deepEqual(box.next, { client_id: "id-1", text: "one", attempts: 0, refusal: null, id: null });
 });
 
 test("it outlives a reload, each user's apart", () => {

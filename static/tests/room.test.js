@@ -202,6 +202,34 @@ test("a page that shows the message acknowledges it, too", async () => {
   assert.equal(room.messages.length, 1);
 });
 
+test("what has arrived stays pending until the room shows it, and holds nothing up", async () => {
+  const { socket, room, stored, sends, shown, store, fail } = setUp();
+  store(2);
+  fail(true);
+  socket.open();
+  await settle();
+  room.send("one");
+  room.send("two");
+  stored.push(message(3, "alice", "c1"));
+  socket.frame({ type: "message", ...message(3, "alice", "c1") });
+  assert.deepEqual(sends(), ["c1", "c2"]);
+  assert.deepEqual(room.pending.map(({ text }) => text), ["one", "two"], "history is not loaded yet");
+  assert.equal(room.unsent, 1);
+  await pass(ECHO_WITHIN_MS);
+  assert.deepEqual(sends(), ["c1", "c2", "c2"]);
+  fail(false);
+  await pass(30_000);
+  assert.deepEqual(shown(), [1, 2, 3]);
+  assert.deepEqual(room.pending.map(({ text }) => text), ["two"]);
+  socket.frame({ type: "message", ...message(5, "alice", "c2") });
+  await settle();
+  assert.deepEqual(room.pending.map(({ text }) => text), ["two"], "a gap is open");
+  assert.equal(room.unsent, 0);
+  for (let i = 0; i < 3; i += 1) await pass(30_000);
+  assert.deepEqual(shown(), [1, 2, 3, 5]);
+  assert.equal(room.pending.length, 0);
+});
+
 test("a refused send leaves the queue, and its text is kept until the view takes it", async () => {
   const { socket, room, sends } = setUp();
   /** @type {object[]} */
@@ -227,6 +255,26 @@ test("the gateway's own error frame repeats the send soon", async () => {
   assert.deepEqual(sends(), ["c1", "c1"]);
 });
 
+for (const code of ["unavailable", "internal", "rate_limited"]) {
+  for (const client_id of ["c1", undefined]) {
+    test(`${code} ${client_id ? "with" : "without"} a client_id repeats the send under the same id`, async () => {
+      const { socket, room, sends } = setUp();
+      room.addEventListener("refused", () => assert.fail("it is not refused"));
+      socket.open();
+      room.send("one");
+      for (let i = 1; i < ATTEMPTS_MAX; i += 1) {
+        socket.frame({ type: "error", code, detail: "In a moment.", client_id });
+        await pass(30_000);
+      }
+      assert.deepEqual(sends(), Array(ATTEMPTS_MAX).fill("c1"));
+      socket.frame({ type: "error", code, detail: "In a moment.", client_id: "c9" });
+      socket.frame({ type: "message", ...message(1, "alice", "c1") });
+      assert.equal(room.pending.length, 0);
+      assert.equal(room.notice, "");
+    });
+  }
+}
+
 test("after many tries without an answer it is the user's turn", async () => {
   const { socket, room, sends } = setUp();
   socket.open();
@@ -238,6 +286,38 @@ test("after many tries without an answer it is the user's turn", async () => {
   room.retry("c1");
   socket.frame({ type: "message", ...message(1, "alice", "c2") });
   assert.equal(sends().at(-1), "c1");
+});
+
+test("without a socket the history is fetched once, and the lack told until it opens", async () => {
+  const { socket, room, asked, shown, store } = setUp();
+  store(3);
+  const refuse = async (/** @type {number} */ detail) => {
+    socket.dispatchEvent(new CustomEvent("refused", { detail }));
+    await settle();
+  };
+  await refuse(1);
+  assert.deepEqual(shown(), [1, 2, 3]);
+  await refuse(2);
+  assert.equal(room.liveRefused, false);
+  await refuse(3);
+  assert.equal(room.liveRefused, true);
+  assert.equal(asked.length, 1);
+  store(1);
+  socket.open();
+  await settle();
+  assert.equal(room.liveRefused, false);
+  assert.deepEqual(shown(), [1, 2, 3, 4]);
+});
+
+test("a notice goes away with the next message, or the next connection", async () => {
+  const { socket, room } = setUp();
+  for (const next of [() => socket.open(), () => socket.frame({ type: "message", ...message(1) })]) {
+    socket.frame({ type: "error", code: "internal", detail: "Something went wrong." });
+    assert.notEqual(room.notice, "");
+    next();
+    assert.equal(room.notice, "");
+  }
+  await settle();
 });
 
 test("errors of no message are told, unknown frames ignored", async () => {

@@ -61,6 +61,25 @@ test("another tab's sign-in and sign-out are followed", () => {
   assert.equal(here.username, null);
 });
 
+test("a change of which no event has come is found by a look", () => {
+  const storage = fakeStorage();
+  const here = new Session(storage);
+  const there = new Session(storage);
+  const heard = reasons(here);
+
+  assert.equal(here.check(), false);
+  there.begin(fakeTokens(1));
+  assert.equal(here.check(), true);
+  there.renew(fakeTokens(1), fakeTokens(2));
+  assert.equal(here.check(), false);
+  there.begin(fakeTokens(3, { sub: "bob" }));
+  assert.equal(here.check(), true);
+  storage.values.clear();
+  assert.equal(here.check(), true);
+  here.storageChanged({ key: null });
+  assert.deepEqual(heard, ["elsewhere", "elsewhere", "elsewhere"]);
+});
+
 describe("what is not a session is none", () => {
   for (const stored of ["", "{", "null", "[]", '{"access_token":"a.b.c","refresh_token":"r"}', '{"access_token":1}']) {
     test(stored, () => {

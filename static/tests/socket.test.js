@@ -122,10 +122,40 @@ describe("a handshake that fails", () => {
     await pass(1_000);
     FakeWebSocket.last.serverCloses();
     await settle();
-    assert.deepEqual(probe.mock.calls.map((call) => call.arguments), [[1], [2]]);
+    assert.equal(probe.mock.callCount(), 2);
     assert.equal(socket.state, "reconnecting");
     await pass(2_000);
     assert.equal(FakeWebSocket.all.length, 3);
+  });
+
+  test("is told if the server answers otherwise", async () => {
+    let fail = true;
+    const { socket } = start({ probe: async () => { if (fail) throw new Unreachable(); } });
+    /** @type {number[]} */
+    const refused = [];
+    socket.addEventListener("refused", (event) => refused.push(/** @type {CustomEvent} */ (event).detail));
+    await settle();
+    for (const waitMs of [1_000, 2_000, 4_000]) {
+      FakeWebSocket.last.serverCloses();
+      await settle();
+      await pass(waitMs);
+      fail = false;
+    }
+    assert.deepEqual(refused, [2, 3]);
+  });
+
+  test("is tried again by a page that wakes while the question hangs", async () => {
+    const { socket } = start({ probe: () => new Promise(() => {}) });
+    await settle();
+    FakeWebSocket.last.serverCloses();
+    await pass(60_000);
+    assert.equal(FakeWebSocket.all.length, 1);
+    socket.wake();
+    await settle();
+    assert.equal(FakeWebSocket.all.length, 2);
+    socket.wake();
+    await settle();
+    assert.equal(FakeWebSocket.all.length, 2, "one handshake is under way");
   });
 
   test("stops everything if the session has ended", async () => {
