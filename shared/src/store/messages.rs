@@ -97,7 +97,8 @@ impl Store {
     /// before the statement began.
     ///
     /// # Errors
-    /// When the database fails; then nothing is stored and no number is used up.
+    /// When the database fails. Then nothing is stored and no number is used up, unless only its answer got lost: a
+    /// send with a `client_id` can be repeated safely.
     pub async fn append_message(
         &self,
         connection_id: &str,

@@ -1,5 +1,5 @@
 //! All SQL. One body per query over an enum of pools: each query is written once and type-checked for every enabled
-//! database. Where the databases must differ, one method says so with a `match`.
+//! database. Only what stores a message differs between them (`messages::Append`).
 //!
 //! Portable subset only (see `migrations/README.md`): SQLite, PostgreSQL 15+, Aurora DSQL.
 
