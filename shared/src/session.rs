@@ -1,12 +1,15 @@
-//! What a client holds of its session: a pair of tokens.
+//! What a client holds of its session: a pair of tokens, which it gets and presents.
 
+use lambda_http::Request;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, Serializer};
 
 use crate::{
     account::Username,
     clock::UnixMillis,
-    token::{Kind, SessionId, TokenId, Tokens},
+    error::Result,
+    http::JsonObject,
+    token::{Claims, Kind, SessionId, TokenId, Tokens},
 };
 
 /// The answer of `login` and `refresh`.
@@ -49,6 +52,20 @@ impl TokenPair {
             token_type: "Bearer",
             expires_in: tokens.ttl(Kind::Access).as_secs(),
         }
+    }
+}
+
+/// What the refresh token in a request's body, `{"refresh_token":"…"}`, says.
+///
+/// # Errors
+/// When the body has none, or it isn't a living refresh token of ours.
+pub fn read_refresh_token(request: &Request, tokens: &Tokens, now: UnixMillis) -> Result<Claims> {
+    let mut body = JsonObject::read(request)?;
+    let claims = body
+        .field("refresh_token", |token| Ok::<_, String>(tokens.verify(Kind::Refresh, token, now)));
+    match claims {
+        Some(claims) => Ok(claims?),
+        None => Err(body.refusal()),
     }
 }
 

@@ -9,13 +9,14 @@ use lambda_http::{Body, Request, Response};
 use shared::{
     Result,
     clock::Clock,
-    http::{JsonObject, no_content},
+    http::no_content,
     lambda::HttpFunction,
     management::Management,
     revocation,
+    session::read_refresh_token,
     settings::{SettingError, Settings},
     store::Store,
-    token::{Kind, Tokens},
+    token::Tokens,
 };
 
 /// The function and what it needs.
@@ -37,15 +38,9 @@ impl HttpFunction for Logout {
     }
 
     async fn handle(&self, request: Request) -> Result<Response<Body>> {
-        let mut body = JsonObject::read(&request)?;
-        let claims = body.field("refresh_token", |token| {
-            Ok::<_, String>(self.tokens.verify(Kind::Refresh, token, self.clock.now()))
-        });
-        let Some(claims) = claims else {
-            return Err(body.refusal());
-        };
+        let claims = read_refresh_token(&request, &self.tokens, self.clock.now())?;
         // Any refresh token of the session will do, an old one too: whoever holds it may only end the session.
-        revocation::revoke(&claims?.sid, &self.store, &self.management, &self.clock).await?;
+        revocation::revoke(&claims.sid, &self.store, &self.management, &self.clock).await?;
         Ok(no_content())
     }
 }

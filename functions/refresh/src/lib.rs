@@ -9,11 +9,11 @@ use lambda_http::{Body, Request, Response, http::StatusCode};
 use shared::{
     Error, Result,
     clock::Clock,
-    http::{JsonObject, json_response},
+    http::json_response,
     lambda::HttpFunction,
     management::Management,
     revocation,
-    session::TokenPair,
+    session::{TokenPair, read_refresh_token},
     settings::{SettingError, Settings},
     store::{Refreshed, Store},
     token::{Kind, TokenId, Tokens},
@@ -39,15 +39,7 @@ impl HttpFunction for Refresh {
 
     async fn handle(&self, request: Request) -> Result<Response<Body>> {
         let now = self.clock.now();
-        let mut body = JsonObject::read(&request)?;
-        let claims = body.field("refresh_token", |token| {
-            Ok::<_, String>(self.tokens.verify(Kind::Refresh, token, now))
-        });
-        let Some(claims) = claims else {
-            return Err(body.refusal());
-        };
-        let claims = claims?;
-
+        let claims = read_refresh_token(&request, &self.tokens, now)?;
         let expires_at = now.plus(self.tokens.ttl(Kind::Refresh));
         let next = TokenId::random();
         match self.store.refresh_session(&claims.sid, &claims.jti, &next, now, expires_at).await? {
