@@ -95,7 +95,6 @@ fn cors(origins: &[String]) -> Cors {
         allow_methods: vec![names("GET"), names("POST")],
         allow_headers: vec![names("authorization"), names("content-type")],
         expose_headers: vec![names("link"), names("retry-after"), names("www-authenticate")],
-        allow_credentials: false,
         max_age: Some(Duration::from_mins(10)),
     }
 }

@@ -27,8 +27,6 @@ pub struct Cors {
     pub allow_headers: Vec<HeaderValue>,
     /// Headers of answers that they may read.
     pub expose_headers: Vec<HeaderValue>,
-    /// Whether they may send cookies. API Gateway does not allow it together with the origin `*`.
-    pub allow_credentials: bool,
     /// How long a browser may remember the answer to a preflight request.
     pub max_age: Option<Duration>,
 }
@@ -82,9 +80,6 @@ impl Cors {
             return false;
         };
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
-        if self.allow_credentials {
-            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        }
         true
     }
 }

@@ -107,8 +107,7 @@ async fn integrate_message(
     occasion: Occasion<'_>,
     text: &str,
 ) -> Result<(), &'static str> {
-    let (route_key, function) =
-        gateway.config.websocket_api.select_route(text).ok_or("Forbidden")?;
+    let (route_key, function) = gateway.config.websocket_api.select_route().ok_or("Forbidden")?;
     let message_id = occasion.connection.mint_message_id(occasion.now);
     let event = websocket_event::message(occasion, route_key, message_id, text);
     let invocation = gateway.invoker.invoke(function, occasion.request_id, event).await;

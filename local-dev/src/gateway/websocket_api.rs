@@ -36,8 +36,8 @@ pub struct WebSocketApi {
 }
 
 impl WebSocketApi {
-    /// The route that takes a message: its key and its function. A route selection expression would be evaluated here.
-    pub(crate) fn select_route(&self, _message: &str) -> Option<(&str, &Function)> {
+    /// The route that takes every message: its key and its function.
+    pub(crate) fn select_route(&self) -> Option<(&str, &Function)> {
         self.default.as_ref().map(|function| ("$default", function))
     }
 }

@@ -207,7 +207,6 @@ async fn with_cors_the_gateway_answers_for_the_functions() {
         allow_methods: vec!["GET".parse().unwrap(), "POST".parse().unwrap()],
         allow_headers: vec!["authorization".parse().unwrap()],
         expose_headers: vec!["link".parse().unwrap()],
-        allow_credentials: false,
         max_age: Some(Duration::from_mins(10)),
     };
     let world = World::start_with(Limits::default(), Some(cors)).await;

@@ -3,7 +3,7 @@
 //! The number comes from the one row of `message_sequence`, incremented in the message's own transaction. Its row lock
 //! makes transactions commit in the order of their numbers, and one that fails gives its number back.
 
-use super::{CONNECTION_LIFE_MAX, Store, with_db};
+use super::{CONNECTION_LIFE_MAX, Store, retry_conflicts, with_db};
 use crate::{
     chat::{Draft, Message, MessageId},
     clock::UnixMillis,
@@ -105,20 +105,12 @@ impl Store {
         drafts: Drafts<'_>,
         now: UnixMillis,
     ) -> Result<Option<Appended>> {
-        let mut tries = super::Tries::default();
-        loop {
-            let outcome =
-                with_db!(self.writer, |db| { db.append(connection_id, drafts, now).await });
-            match outcome {
-                // The same `client_id` was stored by another connection at the same instant: next time it is found.
-                Err(error) if super::is_unique_violation(&error) || super::is_conflict(&error) => {
-                    if !tries.again().await {
-                        return Err(error.into());
-                    }
-                }
-                outcome => return Ok(outcome?),
-            }
-        }
+        // The same `client_id` may be stored by another connection at the same instant: next time it is found.
+        let appended = retry_conflicts!(
+            with_db!(self.writer, |db| { db.append(connection_id, drafts, now).await }),
+            or super::is_unique_violation
+        );
+        Ok(appended?)
     }
 
     /// A page of the history, oldest first, and the highest id there is (0 if the page is empty).

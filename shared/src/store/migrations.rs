@@ -3,7 +3,7 @@
 //! Not `sqlx::migrate!`: it takes an advisory lock and mixes its own rows into the transaction of a step, neither of
 //! which DSQL has.
 
-use super::{Pool, Store, Tries, is_conflict, with_db};
+use super::{Pool, Store, retry_conflicts, with_db};
 use crate::{clock::Clock, error::Result};
 
 /// Every step in order. A step's number is its place, from 1.
@@ -53,9 +53,8 @@ impl Store {
 
     /// Runs one statement, however long it takes; again if another program is just running it too.
     async fn run_step(&self, sql: &'static str) -> Result<()> {
-        let mut tries = Tries::default();
-        loop {
-            let outcome = match &self.writer {
+        let outcome = retry_conflicts!(
+            match &self.writer {
                 #[cfg(feature = "postgres")]
                 Pool::Postgres(pool) => {
                     let mut connection = pool.acquire().await?;
@@ -65,16 +64,12 @@ impl Store {
                 }
                 #[cfg(feature = "sqlite")]
                 Pool::Sqlite(pool) => sqlx::query(sql).execute(pool).await.map(drop),
-            };
-            match outcome {
-                Err(error) if is_done_already(&error) => return Ok(()),
-                Err(error) if is_just_being_made(&error) || is_conflict(&error) => {
-                    if !tries.again().await {
-                        return Err(error.into());
-                    }
-                }
-                outcome => return Ok(outcome?),
-            }
+            },
+            or is_just_being_made
+        );
+        match outcome {
+            Err(error) if is_done_already(&error) => Ok(()),
+            outcome => Ok(outcome?),
         }
     }
 

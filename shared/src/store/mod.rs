@@ -73,13 +73,19 @@ macro_rules! with_db {
 use with_db;
 
 /// Evaluates `$attempt`, a whole statement or transaction, again while it fails only because another one got in its
-/// way: a few times, with jitter.
+/// way: a few times, with jitter. `$also` names what else is a sign of that.
 macro_rules! retry_conflicts {
-    ($attempt:expr) => {{
+    ($attempt:expr) => {
+        retry_conflicts!($attempt, or | _ | false)
+    };
+    ($attempt:expr, or $also:expr) => {{
+        let also: fn(&sqlx::Error) -> bool = $also;
         let mut tries = crate::store::Tries::default();
         loop {
             match $attempt {
-                Err(error) if crate::store::is_conflict(&error) && tries.again().await => {}
+                Err(error)
+                    if (crate::store::is_conflict(&error) || also(&error))
+                        && tries.again().await => {}
                 outcome => break outcome,
             }
         }
