@@ -22,7 +22,7 @@ use shared::{
     websocket::{AllowedOrigins, Event},
 };
 
-use crate::gateway::{Cors, Function, FunctionError, HttpApi, WebSocketApi};
+use gateway::{Cors, Function, FunctionError, HttpApi, WebSocketApi};
 
 /// Connections to the database, which all functions share.
 const DATABASE_CONNECTIONS: u32 = 8;

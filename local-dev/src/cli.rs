@@ -3,8 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
-
-use crate::gateway::Limits;
+use gateway::Limits;
 
 /// Runs the chat on this machine: an emulation of API Gateway around the functions that run on AWS Lambda.
 ///

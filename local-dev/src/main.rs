@@ -8,11 +8,10 @@ use std::{
 };
 
 use clap::Parser;
+use gateway::{Gateway, server::Bound};
 use local_dev::{
     chat::{self, Chat},
     cli::Cli,
-    gateway::Gateway,
-    server::Bound,
     settings,
     static_files::StaticFiles,
 };
@@ -45,7 +44,8 @@ async fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         () = signals.next() => return Ok(()),
     };
     let Chat { http_api, websocket_api, store } = chat;
-    let gateway = Gateway { http_api, websocket_api, static_files, limits: cli.limits() };
+    let fallback = static_files.router();
+    let gateway = Gateway { http_api, websocket_api, fallback, limits: cli.limits() };
     let server = bound.serve(gateway);
     writeln!(stdout(), "listening on http://{}", server.local_addr())?;
     stdout().flush()?;

@@ -47,7 +47,7 @@ impl StaticFiles {
     }
 
     /// Answers any path with the file there, with `index.html` for a folder, or with 404.
-    pub(crate) fn router(&self) -> Router {
+    pub fn router(&self) -> Router {
         let not_found = Router::new().fallback(|| async { not_found() });
         let files = ServeDir::new(&self.dir).fallback(not_found);
         Router::new().fallback_service(files).layer(from_fn(protect))

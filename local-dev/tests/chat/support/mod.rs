@@ -22,10 +22,12 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use gateway::{
+    Gateway, Limits,
+    server::{Bound, Server},
+};
 use local_dev::{
     chat::{self, Chat},
-    gateway::{Gateway, Limits},
-    server::{Bound, Server},
     static_files::StaticFiles,
 };
 use postgres::Postgres;
@@ -158,9 +160,9 @@ impl World {
         let lookup = Lookup::from_fn(move |name| settings.get(name).cloned());
         let chat = chat::start(lookup, self.clock.clock()).await;
         let Chat { http_api, websocket_api, .. } = chat.unwrap();
-        let static_files = StaticFiles::open(&static_dir()).unwrap();
+        let fallback = StaticFiles::open(&static_dir()).unwrap().router();
         let limits = Limits::default();
-        self.server = Some(bound.serve(Gateway { http_api, websocket_api, static_files, limits }));
+        self.server = Some(bound.serve(Gateway { http_api, websocket_api, fallback, limits }));
     }
 
     pub fn database_url(&self) -> &str {

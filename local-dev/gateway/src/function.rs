@@ -141,7 +141,7 @@ mod tests {
     use tokio::{sync::oneshot, task::yield_now};
 
     use super::*;
-    use crate::gateway::timestamp::Timestamp;
+    use crate::timestamp::Timestamp;
 
     async fn invoke<F>(
         handler: impl Fn(Bytes) -> F + Send + Sync + 'static,

@@ -1,13 +1,13 @@
 //! A gateway around functions that record their events and do what the events say, and clients for it.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+use axum::Router;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use local_dev::{
-    gateway::{Cors, Function, FunctionError, Gateway, HttpApi, Limits, WebSocketApi},
+use gateway::{
+    Cors, Function, FunctionError, Gateway, HttpApi, Limits, WebSocketApi,
     server::{Bound, Server},
-    static_files::StaticFiles,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -72,8 +72,7 @@ impl World {
             default: Some(function("message", script_of_message)),
             disconnect: Some(function("disconnect", |_event| OK.to_owned())),
         };
-        let static_files = StaticFiles::open(&static_dir()).unwrap();
-        let gateway = Gateway { http_api, websocket_api, static_files, limits };
+        let gateway = Gateway { http_api, websocket_api, fallback: Router::new(), limits };
         let server = Bound::to("127.0.0.1", 0).await.unwrap().serve(gateway);
         Self { server, events, gate, http: reqwest::Client::new() }
     }
@@ -199,11 +198,6 @@ pub(crate) fn response(status: u16, headers: &Value, body: &str) -> String {
 /// Limits with a short time for functions.
 pub(crate) fn impatient() -> Limits {
     Limits { integration_timeout: Duration::from_millis(50), ..Limits::default() }
-}
-
-/// The page, and one file that must not be served.
-fn static_dir() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/gateway/site")
 }
 
 /// The next message to the client that is not a pong.

@@ -18,6 +18,7 @@ mod lifetime;
 mod limits;
 mod proxy_response;
 mod request;
+pub mod server;
 mod socket;
 mod timestamp;
 mod websocket_api;
@@ -43,7 +44,6 @@ pub use self::{
     limits::Limits,
     websocket_api::WebSocketApi,
 };
-use crate::static_files::StaticFiles;
 
 /// What a gateway consists of.
 pub struct Gateway {
@@ -51,8 +51,8 @@ pub struct Gateway {
     pub http_api: HttpApi,
     /// The WebSocket API.
     pub websocket_api: WebSocketApi,
-    /// Answers what neither API does.
-    pub static_files: StaticFiles,
+    /// Answers what neither API does: in the cloud, other hosts would.
+    pub fallback: Router,
     /// The limits in time.
     pub limits: Limits,
 }
@@ -81,7 +81,7 @@ impl RunningGateway {
     }
 
     pub(crate) fn router(self: &Arc<Self>) -> Router {
-        let Gateway { http_api, websocket_api, static_files, .. } = &self.config;
+        let Gateway { http_api, websocket_api, fallback, .. } = &self.config;
         let stage = format!("/{}", websocket_api.stage);
         let prefix = &http_api.path_prefix;
         Router::new()
@@ -91,7 +91,7 @@ impl RunningGateway {
             .route(&format!("{prefix}/"), any(http_api::answer))
             .route(&format!("{prefix}/{{*path}}"), any(http_api::answer))
             .with_state(Arc::clone(self))
-            .fallback_service(static_files.router())
+            .fallback_service(fallback.clone())
     }
 
     /// Closes every socket with 1001 and waits at most `time_max` until each has had its `$disconnect` and all other

@@ -1,10 +1,25 @@
-//! The web UI.
+//! The web UI, served.
 
-use crate::support::World;
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::path::Path;
+
+use local_dev::static_files::StaticFiles;
+use tokio::net::TcpListener;
+
+/// Serves the page of these tests, beside which lies a file that must not be served. Says at what URL.
+async fn serve() -> String {
+    let site = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/static_files/site");
+    let files = StaticFiles::open(&site).unwrap().router();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, files).await });
+    url
+}
 
 #[tokio::test]
 async fn files_are_served_with_the_headers_that_protect_them() {
-    let world = World::start().await;
+    let url = serve().await;
     for (path, status, content_type, body) in [
         ("/", 200, "text/html", "<!doctype html>\n<title>A page</title>\n"),
         ("/index.html", 200, "text/html", "<!doctype html>\n<title>A page</title>\n"),
@@ -14,7 +29,7 @@ async fn files_are_served_with_the_headers_that_protect_them() {
         (&format!("/{}", "a".repeat(256)), 404, "text/plain; charset=utf-8", "Not Found\n"),
         ("/../Cargo.toml", 404, "text/plain; charset=utf-8", "Not Found\n"),
     ] {
-        let response = world.http.get(world.url(path)).send().await.unwrap();
+        let response = reqwest::get(format!("{url}{path}")).await.unwrap();
         assert_eq!(response.status(), status, "{path}");
         for (name, value) in [
             (
@@ -36,8 +51,8 @@ async fn files_are_served_with_the_headers_that_protect_them() {
 
 #[tokio::test]
 async fn a_file_that_has_not_changed_is_not_sent_again() {
-    let world = World::start().await;
-    let first = world.http.get(world.url("/")).send().await.unwrap();
-    let again = world.http.get(world.url("/")).header("if-none-match", &first.headers()["etag"]);
+    let url = serve().await;
+    let first = reqwest::get(&url).await.unwrap();
+    let again = reqwest::Client::new().get(&url).header("if-none-match", &first.headers()["etag"]);
     assert_eq!(again.send().await.unwrap().status(), 304);
 }

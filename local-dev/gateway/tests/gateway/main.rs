@@ -8,5 +8,4 @@ mod handshake;
 mod http_api;
 mod messages;
 mod shutdown;
-mod static_files;
 mod support;

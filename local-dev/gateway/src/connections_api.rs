@@ -172,7 +172,7 @@ mod tests {
     use axum::http::{HeaderMap, Uri, header::HOST};
 
     use super::*;
-    use crate::gateway::request::Caller;
+    use crate::request::Caller;
 
     #[test]
     fn ids_are_found_in_encoded_and_in_raw_paths() {

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::gateway::{Gateway, RunningGateway};
+use crate::{Gateway, RunningGateway};
 
 /// A port that is taken, but not served yet: functions are built with the address at which they can reach the gateway.
 pub struct Bound {

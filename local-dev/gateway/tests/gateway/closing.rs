@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
+use gateway::Limits;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
-use local_dev::gateway::Limits;
 use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::{
     Message,

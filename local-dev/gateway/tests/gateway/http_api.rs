@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_util::stream;
+use gateway::{Cors, Limits};
 use lambda_http::{Body, RequestExt, http::Method};
-use local_dev::gateway::{Cors, Limits};
 use reqwest::{Response, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

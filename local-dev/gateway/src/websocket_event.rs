@@ -191,7 +191,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::gateway::request::Caller;
+    use crate::request::Caller;
 
     const CONNECTED_AT: i64 = 1_795_428_930_101;
 

@@ -1,0 +1,1 @@
+//! Runs compiled Lambda functions as processes over the Lambda Runtime API, as Lambda does.

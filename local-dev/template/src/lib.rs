@@ -1,0 +1,1 @@
+//! Reads what a SAM template says of APIs and functions.
