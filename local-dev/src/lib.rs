@@ -1,9 +1,18 @@
-//! lambda-chat on one machine: an emulation of API Gateway around the same functions that run on AWS Lambda.
+//! lambda-chat on one machine: an emulation of API Gateway and Lambda around the functions that run on AWS.
 //!
-//! The crate `gateway` is the emulation and knows nothing of the chat, [`chat`] is the functions and knows nothing of the
-//! emulation's inside. Tests run it all in their own process.
+//! The crate `gateway` is API Gateway, `lambda` runs compiled functions, `template` reads SAM templates; none of them
+//! knows of the chat or of each other. This crate puts them together, from the command line ([`cli`]) to APIs with
+//! functions behind them ([`setup`]).
 
+pub mod apis;
+pub mod bootstraps;
+pub mod certificate;
 pub mod chat;
 pub mod cli;
+pub mod environment;
+pub mod functions;
+pub mod in_process;
+pub mod invocation;
 pub mod settings;
+pub mod setup;
 pub mod static_files;

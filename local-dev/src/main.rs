@@ -7,23 +7,28 @@ use std::{
     time::Duration,
 };
 
+use axum::Router;
 use clap::Parser;
 use gateway::{Gateway, server::Bound};
 use local_dev::{
-    chat::{self, Chat},
-    cli::Cli,
-    settings,
+    cli::{Cli, EmulationOptions},
+    invocation, setup,
+    setup::Setup,
     static_files::StaticFiles,
 };
-use shared::{clock::Clock, settings::Lookup};
-use tokio::{runtime::Runtime, select, time::timeout};
+use tokio::{select, time::timeout};
 
 /// What is left of the five seconds in which the program ends, when the server has had its share.
-const DATABASE_CLOSE_TIME_MAX: Duration = Duration::from_millis(300);
+const RUNNER_END_TIME_MAX: Duration = Duration::from_millis(300);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match Runtime::new() {
+    if cli.emulation.assumptions {
+        // If standard output is gone, there is nobody to tell.
+        write!(stdout(), "{}", EmulationOptions::table()).ok();
+        return ExitCode::SUCCESS;
+    }
+    let runtime = match invocation::runtime() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
@@ -38,14 +43,26 @@ fn main() -> ExitCode {
 
 async fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     let mut signals = Signals::listen()?;
-    let static_files = StaticFiles::open(&cli.static_dir)?;
-    let (bound, chat) = select! {
+    let limits = cli.limits.limits();
+    let faults = cli.emulation.faults()?;
+    let assumptions = cli.emulation.assume()?;
+    let fallback = page(cli)?;
+    let (bound, setup) = select! {
         started = start(cli) => started?,
         () = signals.next() => return Ok(()),
     };
-    let Chat { http_api, websocket_api, store } = chat;
-    let fallback = static_files.router();
-    let gateway = Gateway { http_api, websocket_api, fallback, limits: cli.limits() };
+    let Setup { http_api, websocket_apis, credentials, tls, runner } = setup;
+    let credentials = Some(credentials);
+    let gateway = Gateway {
+        http_api,
+        websocket_apis,
+        fallback,
+        limits,
+        assumptions,
+        faults,
+        credentials,
+        tls,
+    };
     let server = bound.serve(gateway);
     writeln!(stdout(), "listening on http://{}", server.local_addr())?;
     stdout().flush()?;
@@ -55,7 +72,7 @@ async fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     let end = async {
         server.shutdown().await;
         // A function that has not ended by now may still hold a connection: that is not waited for.
-        timeout(DATABASE_CLOSE_TIME_MAX, store.close()).await.ok();
+        timeout(RUNNER_END_TIME_MAX, runner.shutdown()).await.ok();
     };
     select! {
         () = end => Ok(()),
@@ -63,18 +80,21 @@ async fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Takes the port and builds the chat. A name server or a database may keep it waiting.
-async fn start(cli: &Cli) -> Result<(Bound, Chat), Box<dyn Error>> {
-    let bound = Bound::to(&cli.host, cli.port).await?;
-    let lookup = settings::with_local_defaults(
-        Lookup::environment(),
-        cli.database_url.as_deref(),
-        bound.address(),
-    )?;
-    let chat = chat::start(lookup, Clock::system()).await?;
-    Ok((bound, chat))
+/// The web UI. Somebody else's template need not have one.
+fn page(cli: &Cli) -> Result<Router, Box<dyn Error>> {
+    match StaticFiles::open(&cli.static_dir) {
+        Ok(files) => Ok(files.router()),
+        Err(_) if cli.template.template.is_some() => Ok(Router::new()),
+        Err(error) => Err(error.into()),
+    }
 }
 
+/// Takes the port and sets up what is served. A name server or a database may keep it waiting.
+async fn start(cli: &Cli) -> Result<(Bound, Setup), Box<dyn Error>> {
+    let bound = Bound::to(&cli.host, cli.port).await?;
+    let setup = setup::set_up(cli, bound.address()).await?;
+    Ok((bound, setup))
+}
 fn fail(error: &(impl Error + ?Sized)) -> ExitCode {
     // If standard error is gone, there is nobody to tell.
     writeln!(stderr(), "local-dev: {error}").ok();

@@ -8,10 +8,15 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
-use percent_encoding::percent_decode_str;
+use gateway::Credentials;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use secrecy::ExposeSecret;
 use shared::settings::Lookup;
 
 const DATABASE_URL: &str = "sqlite://chat.db";
+
+/// What has a meaning of its own in a URL.
+const IN_PATHS: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#');
 
 /// The secret that signs tokens can be neither read nor kept.
 #[derive(Debug, thiserror::Error)]
@@ -22,8 +27,8 @@ pub struct SecretError {
 }
 
 /// The settings of `environment`, with defaults for a chat on this machine at `address`: SQLite in the working
-/// directory unless `database_url` says otherwise, a secret kept beside the database, and the gateway's own
-/// `@connections` API.
+/// directory unless `database_url` says otherwise, a secret kept beside the database, the gateway's own
+/// `@connections` API, and what that is signed with.
 ///
 /// # Errors
 /// When the secret can be neither read nor made.
@@ -31,6 +36,7 @@ pub fn with_local_defaults(
     environment: Lookup,
     database_url: Option<&str>,
     address: SocketAddr,
+    credentials: &Credentials,
 ) -> Result<Lookup, SecretError> {
     let database_url = database_url
         .map(str::to_owned)
@@ -41,16 +47,49 @@ pub fn with_local_defaults(
         None => keep_secret(&secret_file(&database_url))?,
     };
     let endpoint = format!("http://{}/ws", reachable(address));
+    let credentials = credentials.clone();
     Ok(Lookup::from_fn(move |name| match name {
         "DATABASE_URL" => Some(database_url.clone()),
         "JWT_SECRET" => Some(secret.clone()),
         "CONNECTIONS_ENDPOINT" => environment.get(name).or_else(|| Some(endpoint.clone())),
+        "AWS_REGION" => Some(credentials.region.clone()),
+        "AWS_ACCESS_KEY_ID" => Some(credentials.access_key_id.clone()),
+        "AWS_SECRET_ACCESS_KEY" => Some(credentials.secret_access_key.expose_secret().to_owned()),
+        "AWS_SESSION_TOKEN" => {
+            credentials.session_token.as_ref().map(|token| token.expose_secret().to_owned())
+        }
         _ => environment.get(name),
     }))
 }
 
+/// The same settings for programs in other folders: the path of a SQLite database is absolute.
+///
+/// # Errors
+/// When the working directory is gone.
+pub fn for_other_folders(settings: Lookup) -> io::Result<Lookup> {
+    let folder = std::env::current_dir()?;
+    Ok(Lookup::from_fn(move |name| {
+        let value = settings.get(name)?;
+        Some(if name == "DATABASE_URL" { absolute(&value, &folder) } else { value })
+    }))
+}
+
+fn absolute(database_url: &str, folder: &Path) -> String {
+    let file = database_url
+        .strip_prefix("sqlite://")
+        .or_else(|| database_url.strip_prefix("sqlite:"))
+        .filter(|file| !file.starts_with('/') && !file.starts_with(":memory:"));
+    match file {
+        Some(file) => {
+            let folder = utf8_percent_encode(&folder.to_string_lossy(), IN_PATHS).to_string();
+            format!("sqlite://{folder}/{file}")
+        }
+        None => database_url.to_owned(),
+    }
+}
+
 /// An address by which this machine reaches a listener on `address`, which may stand for all addresses.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -114,6 +153,19 @@ mod tests {
             ("postgres://chat:secret@db/chat", "chat.jwt-secret"),
         ] {
             assert_eq!(secret_file(url), PathBuf::from(file), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_database_in_this_folder_is_found_from_others() {
+        let folder = Path::new("/home/a b");
+        for (url, expected) in [
+            ("sqlite://chat.db", "sqlite:///home/a%20b/chat.db"),
+            ("sqlite:data/chat.db?mode=rwc", "sqlite:///home/a%20b/data/chat.db?mode=rwc"),
+            ("sqlite:///var/chat.db", "sqlite:///var/chat.db"),
+            ("postgres://chat@db/chat", "postgres://chat@db/chat"),
+        ] {
+            assert_eq!(absolute(url, folder), expected);
         }
     }
 

@@ -6,8 +6,9 @@
 use std::io::{IsTerminal, stderr};
 
 use tracing_subscriber::{
+    Layer, Registry,
     filter::{LevelFilter, ParseError, Targets},
-    layer::SubscriberExt,
+    layer::{Identity, SubscriberExt},
     util::SubscriberInitExt,
 };
 
@@ -18,6 +19,17 @@ use crate::settings::{Lookup, SettingError};
 /// # Errors
 /// When either setting cannot be understood.
 pub fn start(lookup: &Lookup) -> Result<(), SettingError> {
+    start_with(lookup, Identity::new())
+}
+
+/// The same, with `also` hearing everything that is logged.
+///
+/// # Errors
+/// When either setting cannot be understood.
+pub fn start_with(
+    lookup: &Lookup,
+    also: impl Layer<Registry> + Send + Sync,
+) -> Result<(), SettingError> {
     let levels = parse_levels(lookup.get("LOG").as_deref().unwrap_or("info"))?;
     let json = match lookup.get("LOG_FORMAT").as_deref() {
         None => !stderr().is_terminal(),
@@ -32,7 +44,7 @@ pub fn start(lookup: &Lookup) -> Result<(), SettingError> {
         }
     };
     let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
-    let registry = tracing_subscriber::registry().with(levels).with(trusted());
+    let registry = tracing_subscriber::registry().with(also).with(levels).with(trusted());
     // A second start in one process (tests do that) keeps the first log.
     if json {
         registry.with(lines.json().flatten_event(true)).try_init().ok();

@@ -1,11 +1,10 @@
 //! `cargo xtask build`: cargo-lambda over all functions, and nothing but the functions.
 
+use std::io;
+
 use clap::Args;
 
-use crate::{cargo, run};
-
-/// The functions, and not what would put its own features into them.
-const ONLY_FUNCTIONS: [&str; 5] = ["--workspace", "--exclude", "local-dev", "--exclude", "xtask"];
+use crate::{cargo, root, run};
 
 /// What to build for.
 #[derive(Args)]
@@ -21,11 +20,12 @@ pub(crate) struct Build {
 
 impl Build {
     pub(crate) fn run(&self) -> Result<(), String> {
+        let functions = functions()?;
         if !self.sqlite {
-            refuse_sqlite()?;
+            refuse_sqlite(&functions)?;
         }
         let mut command = cargo(&["lambda", "build", "--release"]);
-        command.args(ONLY_FUNCTIONS).arg(if self.x86_64 { "--x86-64" } else { "--arm64" });
+        command.args(functions).arg(if self.x86_64 { "--x86-64" } else { "--arm64" });
         if self.sqlite {
             command.args(["--features", "sqlite"]);
         }
@@ -35,11 +35,22 @@ impl Build {
     }
 }
 
+/// Options that choose the functions, and not what would put its own features into them.
+fn functions() -> Result<Vec<String>, String> {
+    let folder = root().join("functions");
+    let entries = folder.read_dir().and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let entries = entries.map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
+    let names = entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut options: Vec<String> = names.map(|name| format!("--package={name}")).collect();
+    options.sort_unstable();
+    Ok(options)
+}
+
 /// A function on Lambda talks to PostgreSQL. One careless feature would put all of SQLite into each of them.
-fn refuse_sqlite() -> Result<(), String> {
+fn refuse_sqlite(functions: &[String]) -> Result<(), String> {
     let mut command = cargo(&["tree", "--quiet", "--edges", "normal", "--prefix", "none"]);
     let output = command
-        .args(ONLY_FUNCTIONS)
+        .args(functions)
         .output()
         .map_err(|error| format!("cannot run {command:?}: {error}"))?;
     if !output.status.success() {

@@ -15,9 +15,14 @@ use tokio::time::timeout;
 pub(crate) enum BodyError {
     /// It is longer than the limit.
     TooLarge,
+    /// Nothing of it came for too long.
+    TooSlow,
     /// It ended early or was not encoded as announced.
     Broken,
 }
+
+/// How long nothing of a body may come. Ours: a client that sends slowly on purpose must not cost anything for ever.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// Reads a body of at most `bytes_max` bytes.
 ///
@@ -30,15 +35,14 @@ pub(crate) async fn read(
     bytes_max: usize,
 ) -> Result<Bytes, BodyError> {
     if usize::try_from(body.size_hint().lower()).map_or(true, |bytes| bytes > bytes_max) {
-        // A client that waits for `100 Continue` has sent nothing, and reading would ask it to.
-        if !headers.contains_key(EXPECT) {
-            tokio::spawn(discard(body));
-        }
+        refuse(headers, body);
         return Err(BodyError::TooLarge);
     }
     let mut body = body.into_data_stream();
     let mut bytes = BytesMut::new();
-    while let Some(chunk) = body.next().await {
+    loop {
+        let next = timeout(PAUSE_MAX, body.next()).await.map_err(|_elapsed| BodyError::TooSlow)?;
+        let Some(chunk) = next else { break };
         let chunk = chunk.map_err(|_error| BodyError::Broken)?;
         if bytes.len() + chunk.len() > bytes_max {
             tokio::spawn(discard(Body::from_stream(body)));
@@ -47,6 +51,14 @@ pub(crate) async fn read(
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes.freeze())
+}
+
+/// Reads a body that nobody wants and throws it away, in the background.
+pub(crate) fn refuse(headers: &HeaderMap, body: Body) {
+    // A client that waits for `100 Continue` has sent nothing, and reading would ask it to.
+    if !headers.contains_key(EXPECT) && !body.is_end_stream() {
+        tokio::spawn(discard(body));
+    }
 }
 
 /// Reads a body to its end, within reason.
@@ -64,4 +76,31 @@ async fn discard(body: Body) {
         }
     };
     timeout(TIME_MAX, read).await.ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stops_coming_is_given_up() {
+        let chunks = stream::iter([Ok::<_, std::io::Error>("a")]).chain(stream::pending());
+        let body = Body::from_stream(chunks);
+        assert_eq!(read(&HeaderMap::new(), body, 10).await, Err(BodyError::TooSlow));
+    }
+
+    #[tokio::test]
+    async fn a_body_has_a_largest_size() {
+        for (chunks, expected) in [
+            (vec!["ab", "cd"], Ok(Bytes::from_static(b"abcd"))),
+            (vec!["ab", "cde"], Err(BodyError::TooLarge)),
+            (vec![], Ok(Bytes::new())),
+        ] {
+            let chunks = stream::iter(chunks).map(Ok::<_, std::io::Error>);
+            assert_eq!(read(&HeaderMap::new(), Body::from_stream(chunks), 4).await, expected);
+        }
+        assert_eq!(read(&HeaderMap::new(), "abcde".into(), 4).await, Err(BodyError::TooLarge));
+    }
 }

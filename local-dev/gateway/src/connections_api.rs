@@ -1,13 +1,12 @@
 //! The management API: post to a connection, look at it, close it.
 
-use std::sync::Arc;
-
 use axum::{
     body::Body,
-    extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE},
+    extract::Request,
+    http::{
+        HeaderName, HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE, request::Parts,
+    },
 };
-use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -16,38 +15,61 @@ use super::{
     RunningGateway,
     body::{self, BodyError},
     connection::{Connection, QueueFull},
+    faults::Fault,
     identifier::{self, Identifier, mint_trace},
-    limits::MESSAGE_BYTES_MAX,
+    signature,
     timestamp::Timestamp,
+    websocket_api::WebSocketApi,
 };
 
 /// Answers a request below the stage's path. The only thing there is `@connections/{id}`.
 pub(crate) async fn answer(
-    State(gateway): State<Arc<RunningGateway>>,
+    gateway: &RunningGateway,
+    api: &WebSocketApi,
     request: Request,
 ) -> Response<Body> {
     let (request, body) = request.into_parts();
     // Read whatever comes of it, so that the client can use its TCP connection again.
-    let body = body::read(&request.headers, body, MESSAGE_BYTES_MAX).await;
-    let mut response = match connection_id(request.uri.path()) {
-        None => error(StatusCode::FORBIDDEN, "ForbiddenException", "Forbidden"),
-        Some(id) if !identifier::is_well_formed(&id) => {
-            let message = format!("Invalid connectionId: {id}");
-            error(StatusCode::BAD_REQUEST, "BadRequestException", &message)
-        }
-        Some(id) => match request.method {
-            Method::POST => post(&gateway, &id, body),
-            Method::GET => get(&gateway, &id),
-            Method::DELETE => delete(&gateway, &id),
-            _ => error(
-                StatusCode::FORBIDDEN,
-                "MissingAuthenticationTokenException",
-                "Missing Authentication Token",
-            ),
-        },
+    let body = body::read(&request.headers, body, gateway.limits.message_bytes_max).await;
+    let verified = gateway.credentials.as_ref().map_or(Ok(()), |credentials| {
+        signature::verify(credentials, &request, body.as_deref().ok(), Timestamp::now())
+    });
+    let mut response = match (verified, body) {
+        (Err(refusal), _) => error(StatusCode::FORBIDDEN, refusal.error_type, &refusal.message),
+        // Whoever signed a body that was not read, nobody knows whether they had the secret.
+        (Ok(()), Err(error)) => unread(&error),
+        (Ok(()), Ok(_)) if !gateway.requests.admit() => too_many_requests(),
+        (Ok(()), Ok(body)) => route(gateway, api, &request, &body).await,
     };
     add_request_ids(&mut response);
     response
+}
+
+/// Answers a request of somebody who may make it.
+async fn route(
+    gateway: &RunningGateway,
+    api: &WebSocketApi,
+    request: &Parts,
+    body: &[u8],
+) -> Response<Body> {
+    let Some(id) = connection_id(request.uri.path()) else {
+        return error(StatusCode::FORBIDDEN, "ForbiddenException", "Forbidden");
+    };
+    if !identifier::is_well_formed(&id) {
+        let message = format!("Invalid connectionId: {id}");
+        return error(StatusCode::BAD_REQUEST, "BadRequestException", &message);
+    }
+    match request.method {
+        Method::POST => post(gateway, api, &id, body).await,
+        Method::GET => get(gateway, api, &id),
+        Method::DELETE => delete(gateway, api, &id),
+        // Of a method that a path does not have, API Gateway says that nobody has signed for it.
+        _ => error(
+            StatusCode::FORBIDDEN,
+            "MissingAuthenticationTokenException",
+            "Missing Authentication Token",
+        ),
+    }
 }
 
 /// The id in `/{stage}/@connections/{id}`. Clients differ in what they percent-encode.
@@ -59,43 +81,39 @@ fn connection_id(path: &str) -> Option<String> {
 }
 
 /// `PostToConnection`. The answer says that the frame is queued, not that the client has it.
-fn post(gateway: &RunningGateway, id: &str, body: Result<Bytes, BodyError>) -> Response<Body> {
+async fn post(
+    gateway: &RunningGateway,
+    api: &WebSocketApi,
+    id: &str,
+    body: &[u8],
+) -> Response<Body> {
     // Frames are text. What API Gateway does with a body that is not UTF-8 is not known; here it grows by what stands
     // for the wrong bytes, and may be too large then.
-    let body = body.map(|body| String::from_utf8_lossy(&body).into_owned());
-    let frame = match body {
-        Ok(frame) if frame.len() <= MESSAGE_BYTES_MAX => frame,
-        Ok(_) | Err(BodyError::TooLarge) => {
-            return error(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "PayloadTooLargeException",
-                "Payload Too Large",
-            );
-        }
-        Err(BodyError::Broken) => {
-            return error(StatusCode::BAD_REQUEST, "BadRequestException", "Bad Request");
-        }
-    };
-    let Some(connection) = gateway.connections.get(id) else { return gone() };
+    let frame = String::from_utf8_lossy(body).into_owned();
+    if frame.len() > gateway.limits.message_bytes_max {
+        return unread(&BodyError::TooLarge);
+    }
+    if let Some(response) = fault(gateway).await {
+        return response;
+    }
+    let Some(connection) = gateway.connections.get(api, id) else { return gone() };
     match connection.send(frame) {
         Ok(()) => json_response(StatusCode::OK, String::new()),
-        Err(QueueFull) => {
-            error(StatusCode::TOO_MANY_REQUESTS, "LimitExceededException", "Too Many Requests")
-        }
+        Err(QueueFull) => too_many_requests(),
     }
 }
 
 /// `GetConnection`.
-fn get(gateway: &RunningGateway, id: &str) -> Response<Body> {
-    match gateway.connections.get(id) {
+fn get(gateway: &RunningGateway, api: &WebSocketApi, id: &str) -> Response<Body> {
+    match gateway.connections.get(api, id) {
         Some(connection) => json_response(StatusCode::OK, describe(&connection)),
         None => gone(),
     }
 }
 
 /// `DeleteConnection`.
-fn delete(gateway: &RunningGateway, id: &str) -> Response<Body> {
-    match gateway.connections.remove(id) {
+fn delete(gateway: &RunningGateway, api: &WebSocketApi, id: &str) -> Response<Body> {
+    match gateway.connections.remove(api, id) {
         Some(connection) => {
             connection.deleted.cancel();
             let mut response = Response::new(Body::empty());
@@ -126,6 +144,41 @@ fn describe(connection: &Connection) -> String {
     )
 }
 
+/// What a fault on demand answers in place of a post.
+async fn fault(gateway: &RunningGateway) -> Option<Response<Body>> {
+    let faults = &gateway.faults;
+    faults.delay(Fault::PostDelay, None).await;
+    if faults.strikes(Fault::Post410, None) {
+        return Some(gone());
+    }
+    if faults.strikes(Fault::Post429, None) {
+        return Some(too_many_requests());
+    }
+    faults.strikes(Fault::Post500, None).then(|| {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        error(status, "InternalServerErrorException", "Internal server error")
+    })
+}
+
+/// The client reads too slowly, or there are too many requests: one error stands for both.
+fn too_many_requests() -> Response<Body> {
+    error(StatusCode::TOO_MANY_REQUESTS, "LimitExceededException", "Too Many Requests")
+}
+
+/// The request's body is not one.
+fn unread(body_error: &BodyError) -> Response<Body> {
+    let (status, error_type, message) = match body_error {
+        BodyError::TooLarge => {
+            (StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", "Payload Too Large")
+        }
+        BodyError::TooSlow => {
+            (StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException", "Request Timeout")
+        }
+        BodyError::Broken => (StatusCode::BAD_REQUEST, "BadRequestException", "Bad Request"),
+    };
+    error(status, error_type, message)
+}
+
 /// There is no such connection. The body is empty indeed.
 fn gone() -> Response<Body> {
     let mut response = json_response(StatusCode::GONE, String::new());
@@ -151,10 +204,11 @@ fn json_response(status: StatusCode, body: String) -> Response<Body> {
     response
 }
 
-/// Adds the ids that API Gateway gives every request. One that is malformed gets no trace.
+/// Adds the ids that API Gateway gives every request. One that is malformed or refused gets no trace.
 fn add_request_ids(response: &mut Response<Body>) {
     let now = Timestamp::now();
-    let trace = (response.status() != StatusCode::BAD_REQUEST).then(|| mint_trace(now));
+    let is_traced = !matches!(response.status(), StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN);
+    let trace = is_traced.then(|| mint_trace(now));
     for (name, value) in [
         ("x-amzn-requestid", Some(Uuid::new_v4().to_string())),
         ("x-amz-apigw-id", Some(Identifier::mint(now).to_string())),
@@ -169,6 +223,8 @@ fn add_request_ids(response: &mut Response<Body>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use axum::http::{HeaderMap, Uri, header::HOST};
 
     use super::*;
@@ -202,7 +258,8 @@ mod tests {
         let mut caller = caller.unwrap();
         caller.user_agent = Some("\"Mozilla\"/5.0".to_owned());
         let connected_at = Timestamp::from_epoch_millis(1_795_428_930_101);
-        let (mut connection, _frames) = Connection::new(caller, connected_at);
+        let api = WebSocketApi { stage: "ws".to_owned(), ..WebSocketApi::default() };
+        let (mut connection, _frames) = Connection::new(Arc::new(api), caller, connected_at, 1000);
         let expected = r#"{
   "identity" : {
     "sourceIp" : "198.51.100.7",

@@ -4,44 +4,76 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
-use super::{identifier::Identifier, limits::PAYLOAD_BYTES_MAX};
+use super::{
+    faults::{Fault, FaultSwitch},
+    identifier::Identifier,
+    journal::{Call, Entry, Journal},
+};
 
 /// A function that the gateway invokes.
 #[derive(Clone)]
 pub struct Function {
     name: Arc<str>,
-    handler: Arc<dyn Fn(Bytes) -> BoxFuture<'static, Result<Bytes, FunctionError>> + Send + Sync>,
+    handler:
+        Arc<dyn Fn(Invocation) -> BoxFuture<'static, Result<Bytes, FunctionError>> + Send + Sync>,
+}
+
+/// What a function is given.
+pub struct Invocation {
+    /// The invocation's own id, a UUID, as Lambda gives one. It is not the gateway's request id, which is in the event.
+    pub id: String,
+    /// The event: JSON.
+    pub event: Bytes,
+    /// What is remembered of the invocation.
+    pub entry: Entry,
 }
 
 impl Function {
-    /// A function, called `name` in the log, that takes the bytes of an event and answers with those of a response.
+    /// A function, called `name` in the log, that takes an event and answers with the bytes of a response.
     pub fn new<H, F>(name: &str, handler: H) -> Self
     where
-        H: Fn(Bytes) -> F + Send + Sync + 'static,
+        H: Fn(Invocation) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Bytes, FunctionError>> + Send + 'static,
     {
-        Self { name: name.into(), handler: Arc::new(move |event| handler(event).boxed()) }
+        Self { name: name.into(), handler: Arc::new(move |invocation| handler(invocation).boxed()) }
+    }
+
+    /// How the function is called.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 }
 
-/// What a function reports in place of a response.
+/// What comes in place of a response.
 #[derive(Debug, thiserror::Error)]
-#[error("{error_type}: {message}")]
-pub struct FunctionError {
-    /// The kind of error, for example `Runtime.ExitError`.
-    pub error_type: String,
-    /// What went wrong, for people. It is logged, so it holds nothing secret.
-    pub message: String,
+pub enum FunctionError {
+    /// The function failed, or ended, or took longer than it may.
+    #[error("{error_type}: {message}")]
+    Failed {
+        /// The kind of error, for example `Runtime.ExitError`.
+        error_type: String,
+        /// What went wrong, for people. It is logged, so it holds nothing secret.
+        message: String,
+    },
+    /// As many instances run as may.
+    #[error("TooManyRequestsException: Rate Exceeded.")]
+    Throttled,
 }
 
 /// Why an invocation has no response.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum InvokeError {
-    /// The function failed, or panicked, or answered more than Lambda takes.
-    Failed,
+    /// The function failed, or panicked, or answered more than Lambda takes. This is the error's message.
+    Failed(String),
+    /// Lambda did not run the function, because too many run.
+    Throttled,
     /// The function did not answer in time. It goes on.
     TimedOut,
     /// The event is larger than Lambda takes, so the function did not run.
@@ -51,84 +83,140 @@ pub(crate) enum InvokeError {
 /// Invokes functions.
 #[derive(Clone)]
 pub(crate) struct Invoker {
-    timeout: Duration,
-    tasks: TaskTracker,
+    pub(crate) payload_bytes_max: usize,
+    pub(crate) faults: Arc<FaultSwitch>,
+    pub(crate) journal: Arc<Journal>,
+    /// Every invocation that runs.
+    pub(crate) tasks: TaskTracker,
 }
 
 impl Invoker {
-    /// An invoker that waits `timeout` for each response and runs functions as `tasks`.
-    pub(crate) fn new(timeout: Duration, tasks: TaskTracker) -> Self {
-        Self { timeout, tasks }
-    }
-
-    /// Runs `function` on `event`.
+    /// Runs `function` on `event` and waits at most `time_max` for its response.
     ///
     /// The function runs in a task of its own, as it runs on a machine of its own on AWS: a panic is its failure and
     /// nobody else's, and it runs to its end whether the caller still waits or not.
     pub(crate) async fn invoke(
         &self,
         function: &Function,
+        route_key: &str,
         request_id: Identifier,
         event: Bytes,
+        time_max: Duration,
     ) -> Result<Bytes, InvokeError> {
-        if event.len() > PAYLOAD_BYTES_MAX {
+        if event.len() > self.payload_bytes_max {
             return Err(InvokeError::EventTooLarge);
         }
-        let invocation = self.tasks.spawn(run(function.clone(), request_id, event));
-        match timeout(self.timeout, invocation).await {
-            Ok(Ok(result)) => result.map_err(|_error| InvokeError::Failed),
+        let (entry, run) = self.begin(Call {
+            id: Uuid::new_v4().to_string(),
+            request_id,
+            function: function.clone(),
+            route_key: route_key.to_owned(),
+            event,
+            time_max,
+            replay_of: None,
+        });
+        match timeout(time_max, run).await {
+            Ok(Ok(result)) => result.map_err(|error| match error {
+                FunctionError::Failed { message, .. } => InvokeError::Failed(message),
+                FunctionError::Throttled => InvokeError::Throttled,
+            }),
             // Nobody aborts the task and it catches the function's panics; it can only end with the runtime.
-            Ok(Err(_ended)) => Err(InvokeError::Failed),
+            Ok(Err(ended)) => Err(InvokeError::Failed(ended.to_string())),
             Err(_elapsed) => {
                 tracing::warn!(function = &*function.name, %request_id, "integration timed out");
+                entry.say("The integration timed out: the gateway waits no longer.");
                 Err(InvokeError::TimedOut)
             }
         }
     }
+
+    /// Does once more what was done, and waits as long as then.
+    pub(crate) async fn replay(&self, original: &Call) -> Entry {
+        let call = Call {
+            id: Uuid::new_v4().to_string(),
+            replay_of: Some(original.id.clone()),
+            ..original.clone()
+        };
+        let time_max = call.time_max;
+        let (entry, run) = self.begin(call);
+        // Whatever comes of it is in the entry.
+        timeout(time_max, run).await.ok();
+        entry
+    }
+
+    fn begin(&self, call: Call) -> (Entry, JoinHandle<Result<Bytes, FunctionError>>) {
+        let invocation = Invocation {
+            id: call.id.clone(),
+            event: call.event.clone(),
+            entry: self.journal.begin(call),
+        };
+        (invocation.entry.clone(), self.tasks.spawn(run(self.clone(), invocation)))
+    }
 }
 
 /// Runs a function to its end and logs how it went.
-async fn run(
-    function: Function,
-    request_id: Identifier,
-    event: Bytes,
-) -> Result<Bytes, FunctionError> {
+async fn run(invoker: Invoker, invocation: Invocation) -> Result<Bytes, FunctionError> {
     let started = Instant::now();
-    let result = AssertUnwindSafe(async { (function.handler)(event).await })
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_panic| {
-            // The panic hook has written the message and the place.
-            Err(FunctionError {
-                error_type: "Runtime.ExitError".to_owned(),
-                message: "the function panicked".to_owned(),
-            })
-        })
-        .and_then(check_size);
+    let entry = invocation.entry.clone();
+    let Call { id, request_id, function, .. } = &entry.record().call;
+    let result = handle(&invoker, function, invocation).await;
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let function = &*function.name;
+    let name = &*function.name;
     match &result {
-        Ok(_) => tracing::info!(function, %request_id, duration_ms, outcome = "ok", "invocation"),
+        Ok(_) => tracing::info!(
+            function = name, %request_id, invocation_id = id, duration_ms, outcome = "ok", "invocation"
+        ),
         Err(error) => tracing::info!(
-            function,
+            function = name,
             %request_id,
+            invocation_id = id,
             duration_ms,
             outcome = "error",
             %error,
             "invocation"
         ),
     }
+    entry.end(result.as_ref().map(Bytes::clone).map_err(ToString::to_string));
     result
 }
 
-fn check_size(response: Bytes) -> Result<Bytes, FunctionError> {
-    if response.len() > PAYLOAD_BYTES_MAX {
-        return Err(FunctionError {
+/// Has the function handle the event, unless a fault prevents it.
+async fn handle(
+    invoker: &Invoker,
+    function: &Function,
+    invocation: Invocation,
+) -> Result<Bytes, FunctionError> {
+    let Invoker { faults, payload_bytes_max, .. } = invoker;
+    let name = Some(&*function.name);
+    faults.delay(Fault::FunctionDelay, name).await;
+    if faults.strikes(Fault::CrashBefore, name) {
+        return Err(crashed("a fault on demand, before the function ran"));
+    }
+    let response = AssertUnwindSafe(async { (function.handler)(invocation).await })
+        .catch_unwind()
+        .await
+        // The panic hook has written the message and the place.
+        .unwrap_or_else(|_panic| Err(crashed("the function panicked")))?;
+    if faults.strikes(Fault::CrashAfter, name) {
+        return Err(crashed("a fault on demand, after the function ran"));
+    }
+    if response.len() > *payload_bytes_max {
+        return Err(FunctionError::Failed {
             error_type: "Function.ResponseSizeTooLarge".to_owned(),
-            message: format!("the response has {} bytes", response.len()),
+            message: format!(
+                "Response payload size ({} bytes) exceeded maximum allowed payload size ({payload_bytes_max} bytes).",
+                response.len()
+            ),
         });
     }
     Ok(response)
+}
+
+fn crashed(message: &str) -> FunctionError {
+    FunctionError::Failed {
+        error_type: "Runtime.ExitError".to_owned(),
+        message: message.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -141,10 +229,12 @@ mod tests {
     use tokio::{sync::oneshot, task::yield_now};
 
     use super::*;
-    use crate::timestamp::Timestamp;
+    use crate::{faults::Faults, timestamp::Timestamp};
+
+    const PAYLOAD_BYTES_MAX: usize = 1000;
 
     async fn invoke<F>(
-        handler: impl Fn(Bytes) -> F + Send + Sync + 'static,
+        handler: impl Fn(Invocation) -> F + Send + Sync + 'static,
         event: Vec<u8>,
         timeout: Duration,
     ) -> Result<Bytes, InvokeError>
@@ -152,8 +242,14 @@ mod tests {
         F: Future<Output = Result<Bytes, FunctionError>> + Send + 'static,
     {
         let function = Function::new("test", handler);
+        let invoker = Invoker {
+            payload_bytes_max: PAYLOAD_BYTES_MAX,
+            faults: Arc::new(FaultSwitch::new(Faults::default())),
+            journal: Arc::new(Journal::new()),
+            tasks: TaskTracker::new(),
+        };
         let request_id = Identifier::mint(Timestamp::now());
-        Invoker::new(timeout, TaskTracker::new()).invoke(&function, request_id, event.into()).await
+        invoker.invoke(&function, "$default", request_id, event.into(), timeout).await
     }
 
     const LONG: Duration = Duration::from_mins(1);
@@ -161,30 +257,34 @@ mod tests {
 
     #[tokio::test]
     async fn a_function_answers_an_event() {
-        let answer = invoke(|event| async { Ok(event) }, b"{}".to_vec(), LONG).await;
+        let answer =
+            invoke(|invocation: Invocation| async { Ok(invocation.event) }, b"{}".to_vec(), LONG)
+                .await;
         assert_eq!(answer, Ok(Bytes::from_static(b"{}")));
     }
 
     #[tokio::test]
     async fn a_panic_is_the_functions_failure() {
-        let at_once = |_event| -> Ready<_> { panic!("before the first await") };
-        assert_eq!(invoke(at_once, Vec::new(), LONG).await, Err(InvokeError::Failed));
-        let later = |_event| async {
+        let at_once = |_invocation: Invocation| -> Ready<_> { panic!("before the first await") };
+        let panicked = Err(InvokeError::Failed("the function panicked".to_owned()));
+        assert_eq!(invoke(at_once, Vec::new(), LONG).await, panicked);
+        let later = |_invocation: Invocation| async {
             yield_now().await;
             panic!("after the first await")
         };
-        assert_eq!(invoke(later, Vec::new(), LONG).await, Err(InvokeError::Failed));
+        assert_eq!(invoke(later, Vec::new(), LONG).await, panicked);
     }
 
     #[tokio::test]
     async fn events_and_responses_have_a_largest_size() {
-        let echo = |event| async { Ok(event) };
+        let echo = |invocation: Invocation| async { Ok(invocation.event) };
         let largest = vec![b' '; PAYLOAD_BYTES_MAX];
         let too_large = vec![b' '; PAYLOAD_BYTES_MAX + 1];
         assert_eq!(invoke(echo, largest.clone(), LONG).await, Ok(largest.into()));
         assert_eq!(invoke(echo, too_large.clone(), LONG).await, Err(InvokeError::EventTooLarge));
-        let verbose = move |_event| ready(Ok(too_large.clone().into()));
-        assert_eq!(invoke(verbose, Vec::new(), LONG).await, Err(InvokeError::Failed));
+        let verbose = move |_invocation: Invocation| ready(Ok(too_large.clone().into()));
+        let error = invoke(verbose, Vec::new(), LONG).await.unwrap_err();
+        assert!(matches!(error, InvokeError::Failed(_)), "{error:?}");
     }
 
     #[tokio::test]
@@ -192,12 +292,12 @@ mod tests {
         let (release, released) = oneshot::channel::<()>();
         let (finish, finished) = oneshot::channel();
         let once = Mutex::new(Some((released, finish)));
-        let slow = move |event| {
+        let slow = move |invocation: Invocation| {
             let (released, finish) = once.lock().unwrap().take().unwrap();
             async move {
                 released.await.unwrap();
                 finish.send(()).unwrap();
-                Ok(event)
+                Ok(invocation.event)
             }
         };
         assert_eq!(invoke(slow, Vec::new(), SHORT).await, Err(InvokeError::TimedOut));

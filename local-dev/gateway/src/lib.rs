@@ -1,67 +1,115 @@
-//! An emulation of API Gateway: an HTTP API and a WebSocket API on one port, the WebSocket API's management API, and a
-//! static site where the cloud has a CDN.
+//! An emulation of API Gateway: an HTTP API, WebSocket APIs and their management API, on one port.
 //!
 //! It knows functions only through their JSON: an event in, a response out. The events, the answers and the limits are
-//! API Gateway's own; where its documentation is silent, a comment says what was chosen. What the two APIs share is in
-//! `request`, `body`, `function`, `proxy_response` and `identifier`; a WebSocket connection is handed from
+//! API Gateway's own; what nobody has published or observed is a row of the table in [`assumptions`]. What the APIs share
+//! is in `request`, `body`, `function`, `proxy_response` and `identifier`; a WebSocket connection is handed from
 //! `websocket_api` (the handshake) to `lifetime` (from `$connect` to `$disconnect`) to `socket` (frames).
+//! What happens is remembered in `journal` and shown by `inspector`, without the secrets that `redaction` finds.
 
+pub mod assumptions;
+mod authorizer;
 mod body;
 mod connection;
 mod connections_api;
 mod cors;
+mod ending;
+pub mod faults;
+mod frame_stream;
+mod frame_watch;
 mod function;
+mod http1;
 mod http_api;
 mod http_event;
+mod http_route;
 mod identifier;
+mod inspector;
+mod journal;
 mod lifetime;
 mod limits;
+mod message;
+mod outgoing;
+mod policy;
 mod proxy_response;
+mod redaction;
 mod request;
+mod route_selection;
 pub mod server;
+mod signature;
 mod socket;
+mod throttle;
 mod timestamp;
 mod websocket_api;
 mod websocket_event;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::Body,
-    http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE},
-    routing::any,
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE},
 };
 use serde_json::json;
 use tokio::time::timeout;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_service::Service;
 
-use self::{connection::Connections, function::Invoker};
 pub use self::{
-    cors::Cors,
-    function::{Function, FunctionError},
-    http_api::HttpApi,
-    limits::Limits,
-    websocket_api::WebSocketApi,
+    assumptions::Assumptions,
+    authorizer::{Authorizer, IdentitySource, IdentitySourceError},
+    cors::{Cors, CorsError},
+    faults::{Fault, Faults},
+    function::{Function, FunctionError, Invocation},
+    http_api::{HttpApi, HttpApiError, HttpRoute},
+    http_route::{RouteKey, RouteKeyError},
+    journal::{Entry, Start},
+    limits::{Limits, Rate},
+    route_selection::{RouteSelection, RouteSelectionError},
+    signature::Credentials,
+    websocket_api::{WebSocketApi, WebSocketRoute},
+};
+use self::{
+    connection::Connections, faults::FaultSwitch, function::Invoker, journal::Journal,
+    throttle::Throttle,
 };
 
-/// What a gateway consists of.
+/// What a gateway consists of. By default it has no API and AWS's limits.
+#[derive(Default)]
 pub struct Gateway {
     /// The HTTP API.
-    pub http_api: HttpApi,
-    /// The WebSocket API.
-    pub websocket_api: WebSocketApi,
-    /// Answers what neither API does: in the cloud, other hosts would.
+    pub http_api: Option<HttpApi>,
+    /// The WebSocket APIs, each at a stage of its own.
+    pub websocket_apis: Vec<WebSocketApi>,
+    /// Answers what no API does: in the cloud, other hosts would.
     pub fallback: Router,
-    /// The limits in time.
+    /// What it allows.
     pub limits: Limits,
+    /// What it takes for granted.
+    pub assumptions: Assumptions,
+    /// What goes wrong, to begin with.
+    pub faults: Faults,
+    /// What requests to the management API must be signed with. By default, signatures are not checked.
+    pub credentials: Option<Credentials>,
+    /// With it, the port takes TLS, too: a function that takes the management API's address from its event calls
+    /// `https://…`, which is what it is on AWS.
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 /// A gateway with its connections and with the functions that it has running.
 pub(crate) struct RunningGateway {
-    config: Gateway,
+    http_api: Option<HttpApi>,
+    websocket_apis: Vec<Arc<WebSocketApi>>,
+    fallback: Router,
+    limits: Limits,
+    assumptions: Assumptions,
+    faults: Arc<FaultSwitch>,
+    credentials: Option<Credentials>,
+    journal: Arc<Journal>,
     invoker: Invoker,
     connections: Connections,
+    new_connections: Throttle,
+    requests: Throttle,
     /// Every invocation, and every connection's life.
     tasks: TaskTracker,
     /// Cancelled when the gateway is about to end.
@@ -69,29 +117,54 @@ pub(crate) struct RunningGateway {
 }
 
 impl RunningGateway {
-    pub(crate) fn new(config: Gateway) -> Arc<Self> {
+    pub(crate) fn new(gateway: Gateway) -> Arc<Self> {
+        let Gateway {
+            http_api,
+            websocket_apis,
+            fallback,
+            limits,
+            assumptions,
+            faults,
+            credentials,
+            tls: _,
+        } = gateway;
         let tasks = TaskTracker::new();
+        let faults = Arc::new(FaultSwitch::new(faults));
+        let journal = Arc::new(Journal::new());
+        let invoker = Invoker {
+            payload_bytes_max: limits.payload_bytes_max,
+            faults: Arc::clone(&faults),
+            journal: Arc::clone(&journal),
+            tasks: tasks.clone(),
+        };
         Arc::new(Self {
-            invoker: Invoker::new(config.limits.integration_timeout, tasks.clone()),
-            config,
+            http_api,
+            websocket_apis: websocket_apis.into_iter().map(Arc::new).collect(),
+            fallback,
+            limits,
+            assumptions,
+            faults,
+            credentials,
+            journal,
+            invoker,
             connections: Connections::default(),
+            new_connections: Throttle::new(limits.connection_rate),
+            requests: Throttle::new(limits.request_rate),
             tasks,
             closing: CancellationToken::new(),
         })
     }
 
     pub(crate) fn router(self: &Arc<Self>) -> Router {
-        let Gateway { http_api, websocket_api, fallback, .. } = &self.config;
-        let stage = format!("/{}", websocket_api.stage);
-        let prefix = &http_api.path_prefix;
-        Router::new()
-            .route(&stage, any(websocket_api::upgrade))
-            .route(&format!("{stage}/"), any(websocket_api::upgrade))
-            .route(&format!("{stage}/{{*path}}"), any(connections_api::answer))
-            .route(&format!("{prefix}/"), any(http_api::answer))
-            .route(&format!("{prefix}/{{*path}}"), any(http_api::answer))
-            .with_state(Arc::clone(self))
-            .fallback_service(fallback.clone())
+        inspector::router().fallback(dispatch).with_state(Arc::clone(self))
+    }
+
+    /// The WebSocket API at the stage that a path begins with, and what follows the stage.
+    fn websocket_api<'a>(&self, path: &'a str) -> Option<(&Arc<WebSocketApi>, &'a str)> {
+        let path = path.strip_prefix('/')?;
+        let stage = path.split('/').next()?;
+        let api = self.websocket_apis.iter().find(|api| api.stage == stage)?;
+        Some((api, &path[stage.len()..]))
     }
 
     /// Closes every socket with 1001 and waits at most `time_max` until each has had its `$disconnect` and all other
@@ -106,6 +179,34 @@ impl RunningGateway {
             );
         }
     }
+}
+
+/// Takes a request to what answers it. In the cloud, each API has a host of its own; here, a path tells them apart.
+async fn dispatch(
+    State(gateway): State<Arc<RunningGateway>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response<Body> {
+    let path = request.uri().path();
+    if !path.starts_with('/') || request.method() == Method::CONNECT {
+        // There is nothing at the target of `OPTIONS *`, and no way through.
+        return error_response(StatusCode::BAD_REQUEST);
+    }
+    if let Some((api, below)) = gateway.websocket_api(path) {
+        let api = Arc::clone(api);
+        return match below {
+            "" | "/" => websocket_api::upgrade(gateway, api, peer, request).await,
+            _ => connections_api::answer(&gateway, &api, request).await,
+        };
+    }
+    if let Some(api) = gateway.http_api.as_ref().filter(|api| api.has(path)) {
+        return http_api::answer(&gateway, api, peer, request).await;
+    }
+    if websocket_api::is_upgrade(request.headers()) {
+        return error_response(gateway.assumptions.unknown_stage_status);
+    }
+    let answer = gateway.fallback.clone().call(request).await;
+    answer.unwrap_or_else(|never| match never {})
 }
 
 /// An answer of the gateway's own.

@@ -1,62 +1,97 @@
-//! API Gateway's limits. The times can be shortened, so that a test waits seconds instead of hours; the sizes are what
-//! they are.
+//! API Gateway's and Lambda's limits. The defaults are AWS's own.
 
 use std::time::Duration;
 
-/// The limits in time. The defaults are API Gateway's own, which are also the most it allows.
-#[derive(Clone, Copy, Debug)]
+use serde::{Serialize, Serializer};
+
+/// What the gateway allows. `Limits::default()` is what AWS allows.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Limits {
     /// A socket on which no message went either way for so long is closed with 1001.
+    #[serde(serialize_with = "serialize_seconds")]
     pub idle_timeout: Duration,
     /// A socket is closed with 1001 when it is this old.
+    #[serde(serialize_with = "serialize_seconds")]
     pub max_duration: Duration,
-    /// How long a function may take to answer.
+    /// How long a function may take to answer an event of the WebSocket API.
+    #[serde(serialize_with = "serialize_seconds")]
     pub integration_timeout: Duration,
+    /// How long a function may take to answer a request to the HTTP API.
+    #[serde(serialize_with = "serialize_seconds")]
+    pub http_integration_timeout: Duration,
+    /// The largest payload of one WebSocket frame from a client, in bytes; a larger one closes the socket with 1009.
+    pub frame_bytes_max: usize,
+    /// The largest WebSocket message in either direction, in bytes.
+    pub message_bytes_max: usize,
+    /// The longest URL of a WebSocket upgrade, in characters.
+    pub upgrade_url_chars_max: usize,
+    /// What functions may be handling of one client's messages, in bytes, 4 KiB for each message and its text. Beyond
+    /// that, its socket is not read, so that a client that floods it is slowed down by TCP.
+    pub inbound_bytes_max: usize,
+    /// What may wait for a client that reads slowly, in bytes. A post for which there is no room is answered 429.
+    pub outbound_bytes_max: usize,
+    /// The largest request body of the HTTP API, in bytes.
+    pub http_body_bytes_max: usize,
+    /// The largest request line and headers of the HTTP API together, in bytes.
+    pub http_head_bytes_max: usize,
+    /// The largest event or response of a function, in bytes.
+    pub payload_bytes_max: usize,
+    /// New WebSocket connections. `None` is any number of them.
+    pub connection_rate: Option<Rate>,
+    /// Requests to the HTTP API, messages from clients and requests to `@connections` together, as AWS counts them by
+    /// account and region. `None` is any number of them.
+    pub request_rate: Option<Rate>,
+}
+
+/// What a token bucket lets through.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Rate {
+    /// Tokens that come back each second.
+    pub per_second: f64,
+    /// Tokens that a full bucket holds.
+    pub burst: u32,
+}
+
+fn serialize_seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
 }
 
 impl Limits {
     /// Source: WebSocket API quotas, idle connection timeout.
-    pub const IDLE_TIMEOUT_SECS: u32 = 600;
+    pub const IDLE_TIMEOUT: Duration = Duration::from_mins(10);
     /// Source: WebSocket API quotas, connection duration.
-    pub const MAX_DURATION_SECS: u32 = 7200;
-    /// Source: WebSocket API quotas, integration timeout; an HTTP API would wait one second more.
-    pub const INTEGRATION_TIMEOUT_SECS: u32 = 29;
+    pub const MAX_DURATION: Duration = Duration::from_hours(2);
+    /// Source: WebSocket API quotas, integration timeout.
+    pub const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
+    /// Source: HTTP API quotas, integration timeout.
+    pub const HTTP_INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        let secs = |secs| Duration::from_secs(u64::from(secs));
         Self {
-            idle_timeout: secs(Self::IDLE_TIMEOUT_SECS),
-            max_duration: secs(Self::MAX_DURATION_SECS),
-            integration_timeout: secs(Self::INTEGRATION_TIMEOUT_SECS),
+            idle_timeout: Self::IDLE_TIMEOUT,
+            max_duration: Self::MAX_DURATION,
+            integration_timeout: Self::INTEGRATION_TIMEOUT,
+            http_integration_timeout: Self::HTTP_INTEGRATION_TIMEOUT,
+            // Source: WebSocket API quotas, frame size 32 KB, message payload size 128 KB.
+            frame_bytes_max: 32 * 1024,
+            message_bytes_max: 128 * 1024,
+            // Source: WebSocket API quotas.
+            upgrade_url_chars_max: 4096,
+            // Ours: about a thousand short messages, and Lambda runs a thousand functions of an account at a time.
+            inbound_bytes_max: 4 * 1024 * 1024,
+            // Ours, API Gateway's own buffer is not documented.
+            outbound_bytes_max: 1024 * 1024,
+            // Source: HTTP API quotas, payload size 10 MB, request line and header values 10,240 bytes.
+            http_body_bytes_max: 10 * 1024 * 1024,
+            http_head_bytes_max: 10_240,
+            // Source: Lambda quotas, invocation payload 6 MB.
+            payload_bytes_max: 6 * 1024 * 1024,
+            // Source: WebSocket API quotas, new connections per second. A burst beyond that is not documented.
+            connection_rate: Some(Rate { per_second: 500.0, burst: 500 }),
+            // Source: API Gateway account-level throttling, by region.
+            request_rate: Some(Rate { per_second: 10_000.0, burst: 5_000 }),
         }
     }
 }
-
-/// The largest payload of one WebSocket frame from a client, in bytes; a larger one closes the socket with 1009.
-/// Source: WebSocket API quotas, frame size 32 KB.
-pub(crate) const FRAME_BYTES_MAX: usize = 32 * 1024;
-
-/// The largest WebSocket message in either direction, in bytes.
-/// Source: WebSocket API quotas, message payload size 128 KB.
-pub(crate) const MESSAGE_BYTES_MAX: usize = 128 * 1024;
-
-/// The longest URL of a WebSocket upgrade, in characters.
-/// Source: WebSocket API quotas.
-pub(crate) const UPGRADE_URL_CHARS_MAX: usize = 4096;
-
-/// What may wait for a client that reads slowly, in bytes. Source: ours, API Gateway's own buffer is not documented.
-pub(crate) const OUTBOUND_BYTES_MAX: usize = 1024 * 1024;
-
-/// The largest request body of an HTTP API, in bytes.
-/// Source: HTTP API quotas, payload size 10 MB.
-pub(crate) const HTTP_BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
-
-/// The largest request line and headers of an HTTP API together, in bytes.
-/// Source: HTTP API quotas.
-pub(crate) const HTTP_HEAD_BYTES_MAX: usize = 10_240;
-
-/// The largest event or response of a function, in bytes.
-/// Source: Lambda quotas, invocation payload 6 MB.
-pub(crate) const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;

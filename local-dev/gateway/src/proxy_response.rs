@@ -23,15 +23,26 @@ pub(crate) struct ProxyResponse {
 #[error("malformed Lambda proxy response")]
 pub(crate) struct MalformedResponse;
 
+/// The most headers, and the most cookies, of a response. Ours: there is room for not many more in a [`HeaderMap`].
+const HEADERS_MAX: usize = 10_000;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Document {
-    status_code: u16,
+    status_code: StatusNumber,
     headers: Option<Map<String, Value>>,
     multi_value_headers: Option<Map<String, Value>>,
     cookies: Option<Vec<String>>,
     body: Option<String>,
     is_base64_encoded: Option<bool>,
+}
+
+/// A status code. As text, it is what the blueprints of Lambda's console answer.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StatusNumber {
+    Number(u16),
+    Text(String),
 }
 
 impl ProxyResponse {
@@ -40,7 +51,11 @@ impl ProxyResponse {
         let document: Document =
             serde_json::from_slice(response).map_err(|_error| MalformedResponse)?;
         // A status of 1xx would not be an answer; one above 599 does not exist.
-        let status = Some(document.status_code)
+        let number = match document.status_code {
+            StatusNumber::Number(number) => Some(number),
+            StatusNumber::Text(text) => text.parse().ok(),
+        };
+        let status = number
             .filter(|code| (200..600).contains(code))
             .and_then(|code| StatusCode::from_u16(code).ok())
             .ok_or(MalformedResponse)?;
@@ -51,6 +66,9 @@ impl ProxyResponse {
             body.into()
         };
         let cookies = document.cookies.unwrap_or_default();
+        if cookies.len() > HEADERS_MAX {
+            return Err(MalformedResponse);
+        }
         Ok(Self {
             status,
             headers: parse_headers(document.headers.unwrap_or_default())?,
@@ -60,7 +78,8 @@ impl ProxyResponse {
         })
     }
 
-    /// Parses a response of payload format 2.0: one that is JSON, but has no `statusCode`, is itself the body.
+    /// Parses a response of payload format 2.0: one that is JSON, but has no `statusCode`, is itself the body,
+    /// and a string without its quotes is.
     pub(crate) fn parse_or_infer(response: Bytes) -> Result<Self, MalformedResponse> {
         let document: Value =
             serde_json::from_slice(&response).map_err(|_error| MalformedResponse)?;
@@ -68,12 +87,13 @@ impl ProxyResponse {
             return Self::parse(&response);
         }
         let json = HeaderValue::from_static("application/json");
+        let body = if let Value::String(text) = document { text.into() } else { response };
         Ok(Self {
             status: StatusCode::OK,
             headers: HeaderMap::from_iter([(CONTENT_TYPE, json)]),
             multi_value_headers: HeaderMap::new(),
             cookies: Vec::new(),
-            body: response,
+            body,
         })
     }
 }
@@ -92,6 +112,9 @@ fn parse_headers(document: Map<String, Value>) -> Result<HeaderMap, MalformedRes
                 Value::Number(_) | Value::Bool(_) => parse_value(&value.to_string())?,
                 _ => return Err(MalformedResponse),
             };
+            if headers.len() >= HEADERS_MAX {
+                return Err(MalformedResponse);
+            }
             headers.append(&name, value);
         }
     }
@@ -127,6 +150,13 @@ mod tests {
         assert_eq!(ProxyResponse::parse_or_infer(response.as_slice().into()), Ok(expected));
     }
 
+    /// Source: the blueprint "microservice-http-endpoint" of Lambda's console.
+    #[test]
+    fn the_status_may_be_text() {
+        let response = ProxyResponse::parse(br#"{"statusCode":"201"}"#).unwrap();
+        assert_eq!(response.status, StatusCode::CREATED);
+    }
+
     #[test]
     fn all_but_the_status_may_be_null() {
         let response = br#"{"statusCode":204,"headers":null,"multiValueHeaders":null,"cookies":null,"body":null,"isBase64Encoded":null}"#;
@@ -140,13 +170,22 @@ mod tests {
         assert_eq!(ProxyResponse::parse(response), Ok(expected));
     }
 
+    /// Source: "Create AWS Lambda proxy integrations for HTTP APIs", response format 2.0; strings also in captured traffic.
     #[test]
     fn a_document_without_a_status_is_itself_the_body() {
-        for document in [r#"{ "ok": true }"#, "[1, 2]", "\"hi\"", "null"] {
+        for (document, body) in [
+            (r#"{ "ok": true }"#, r#"{ "ok": true }"#),
+            ("[1, 2]", "[1, 2]"),
+            ("42", "42"),
+            ("null", "null"),
+            (r#""Hello from Lambda!""#, "Hello from Lambda!"),
+            (r#""a \"quoted\" text\n""#, "a \"quoted\" text\n"),
+            (r#""""#, ""),
+        ] {
             let response = ProxyResponse::parse_or_infer(document.into()).unwrap();
             assert_eq!(response.status, StatusCode::OK);
             assert_eq!(response.headers, headers(&[("content-type", "application/json")]));
-            assert_eq!(response.body, document);
+            assert_eq!(response.body, body);
             assert_eq!(ProxyResponse::parse(document.as_bytes()), Err(MalformedResponse));
         }
     }
@@ -156,7 +195,9 @@ mod tests {
         for document in [
             "",
             "hi",
-            r#"{"statusCode":"200"}"#,
+            r#"{"statusCode":"ok"}"#,
+            r#"{"statusCode":"99"}"#,
+            r#"{"statusCode":200.5}"#,
             r#"{"statusCode":null}"#,
             r#"{"statusCode":100}"#,
             r#"{"statusCode":600}"#,
@@ -172,6 +213,25 @@ mod tests {
                 Err(MalformedResponse),
                 "{document}"
             );
+        }
+    }
+
+    #[test]
+    fn more_headers_than_there_is_room_for_are_malformed() {
+        let headers = |count: usize| {
+            let headers: Map<_, _> = (0..count).map(|n| (format!("x-{n}"), n.into())).collect();
+            serde_json::json!({ "statusCode": 200, "headers": headers }).to_string()
+        };
+        let cookies = |count: usize| {
+            serde_json::json!({ "statusCode": 200, "cookies": vec!["a=1"; count] }).to_string()
+        };
+        for (document, is_good) in [
+            (headers(HEADERS_MAX), true),
+            (headers(HEADERS_MAX + 1), false),
+            (cookies(HEADERS_MAX), true),
+            (cookies(HEADERS_MAX + 1), false),
+        ] {
+            assert_eq!(ProxyResponse::parse(document.as_bytes()).is_ok(), is_good);
         }
     }
 

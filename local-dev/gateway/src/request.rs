@@ -36,12 +36,13 @@ impl Caller {
     }
 }
 
-/// The host stands in a header, or in HTTP/2 in the request's target.
+/// The host stands in a header or in the request's target, which then is the one that counts (RFC 9112, 3.2.2).
 fn parse_host(headers: &HeaderMap, uri: &Uri) -> Option<Authority> {
     let mut hosts = headers.get_all(HOST).iter();
-    let host = match hosts.next() {
-        Some(host) => host.to_str().ok()?,
-        None => uri.authority()?.as_str(),
+    let header = hosts.next();
+    let host = match uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => header?.to_str().ok()?,
     };
     if hosts.next().is_some() || host.contains('@') {
         return None;
@@ -131,9 +132,11 @@ mod tests {
             assert_eq!(host(bad.as_bytes()), None, "{bad}");
         }
         assert_eq!(parse_host(&HeaderMap::new(), &Uri::default()), None);
-        // HTTP/2 has no such header.
         let target = Uri::from_static("http://localhost:3000/auth/login");
         let host = parse_host(&HeaderMap::new(), &target).map(|host| host.to_string());
+        assert_eq!(host.as_deref(), Some("localhost:3000"));
+        let other = headers(&[("host", b"other")]);
+        let host = parse_host(&other, &target).map(|host| host.to_string());
         assert_eq!(host.as_deref(), Some("localhost:3000"));
         let mut twice = headers(&[("host", b"a")]);
         twice.append(HOST, HeaderValue::from_static("b"));

@@ -2,15 +2,15 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::serve::ListenerExt;
 use tokio::{
     net::{TcpListener, lookup_host},
     task::JoinHandle,
     time::timeout,
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Gateway, RunningGateway};
+use crate::{Gateway, RunningGateway, http1};
 
 /// A port that is taken, but not served yet: functions are built with the address at which they can reach the gateway.
 pub struct Bound {
@@ -84,16 +84,11 @@ impl Bound {
 
     /// Serves `gateway` from now on.
     pub fn serve(self, gateway: Gateway) -> Server {
+        let tls = gateway.tls.clone().map(TlsAcceptor::from);
         let gateway = RunningGateway::new(gateway);
-        let service = gateway.router().into_make_service_with_connect_info::<SocketAddr>();
-        let listener = self.listener.tap_io(|connection| {
-            // A connection on which that fails is slower, not wrong.
-            connection.set_nodelay(true).ok();
-        });
         let stop = CancellationToken::new();
-        let serve =
-            axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let serving = tokio::spawn(async move { serve.await });
+        let serving =
+            tokio::spawn(http1::serve(self.listener, gateway.router(), tls, stop.clone()));
         Server { address: self.address, gateway, stop, serving }
     }
 }
@@ -103,7 +98,7 @@ pub struct Server {
     address: SocketAddr,
     gateway: Arc<RunningGateway>,
     stop: CancellationToken,
-    serving: JoinHandle<io::Result<()>>,
+    serving: JoinHandle<()>,
 }
 
 impl Server {
@@ -114,10 +109,12 @@ impl Server {
 
     /// Ends in order and within five seconds: sockets are closed with 1001 and have their `$disconnect`, other
     /// invocations end, then their answers are sent. Functions can post to connections until the last of them has ended.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(mut self) {
         self.gateway.close(Duration::from_millis(3500)).await;
         self.stop.cancel();
         // What is left are requests that clients have not finished sending, or answers that they do not read.
-        timeout(Duration::from_secs(1), self.serving).await.ok();
+        if timeout(Duration::from_secs(1), &mut self.serving).await.is_err() {
+            self.serving.abort();
+        }
     }
 }

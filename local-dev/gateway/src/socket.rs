@@ -1,252 +1,267 @@
 //! A WebSocket between the 101 and its end: frames in, frames out, timers, and how it is closed.
 
-use std::{convert::Infallible, future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncWriteExt, copy, sink},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep_until, timeout},
 };
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        self, Message, Utf8Bytes,
-        error::ProtocolError,
-        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
-    },
-};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::{
     RunningGateway,
-    connection::{Connection, OutboundFrame, OutboundFrames},
-    lifetime::deliver,
-    limits::{FRAME_BYTES_MAX, MESSAGE_BYTES_MAX},
+    connection::{Connection, OutboundFrames},
+    ending::{Closed, Ending},
+    faults::Fault,
+    frame_stream::{self, Progress, Stream},
+    message,
+    outgoing::Outgoing,
 };
 
 /// How long a client may take to read what waits for it and to answer the close frame.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// How a connection ended, as its `$disconnect` event tells it.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Closed {
-    pub(crate) code: u16,
-    pub(crate) reason: String,
-}
-
-impl Closed {
-    /// The TCP connection broke. What API Gateway gives as the reason is not known.
-    pub(crate) fn dropped() -> Self {
-        Self { code: CloseCode::Abnormal.into(), reason: String::new() }
-    }
-}
-
-/// Why frames no longer flow.
-#[derive(Debug, PartialEq, Eq)]
-enum Ending {
-    /// The client sent a close frame.
-    ByClient(Option<CloseFrame>),
-    /// The gateway closes the socket with this frame.
-    ByGateway(CloseFrame),
-    /// The TCP connection broke.
-    Dropped,
-}
-
-impl Ending {
-    const fn by_gateway(code: CloseCode, reason: &'static str) -> Self {
-        Self::ByGateway(CloseFrame { code, reason: Utf8Bytes::from_static(reason) })
-    }
-
-    const GOING_AWAY: Self = Self::by_gateway(CloseCode::Away, "Going away");
-    const DELETED: Self = Self::by_gateway(CloseCode::Normal, "Connection Closed Normally");
-    // API Gateway's reasons for these are not known; the code's registered name says it.
-    const BINARY: Self = Self::by_gateway(CloseCode::Unsupported, "Unsupported data");
-    const PROTOCOL_ERROR: Self = Self::by_gateway(CloseCode::Protocol, "Protocol error");
-    const NOT_UTF8: Self = Self::by_gateway(CloseCode::Invalid, "Invalid frame payload data");
-    const TOO_BIG: Self = Self::by_gateway(CloseCode::Size, "Message too big");
-}
-
-impl From<tungstenite::Error> for Ending {
-    fn from(error: tungstenite::Error) -> Self {
-        match error {
-            tungstenite::Error::Capacity(_) => Self::TOO_BIG,
-            tungstenite::Error::Utf8(_) => Self::NOT_UTF8,
-            tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-                Self::Dropped
-            }
-            tungstenite::Error::Protocol(_) => Self::PROTOCOL_ERROR,
-            _ => Self::Dropped,
-        }
-    }
-}
-
-impl From<Ending> for Closed {
-    fn from(ending: Ending) -> Self {
-        match ending {
-            Ending::ByClient(None) => Self {
-                code: CloseCode::Status.into(),
-                reason: "Client-side close frame status not set".to_owned(),
-            },
-            Ending::ByClient(Some(frame)) | Ending::ByGateway(frame) => {
-                Self { code: frame.code.into(), reason: frame.reason.to_string() }
-            }
-            Ending::Dropped => Self::dropped(),
-        }
-    }
-}
-
-type Stream = WebSocketStream<TokioIo<Upgraded>>;
+/// What a message that is being handled takes beside its text, in bytes: tasks and the rest of the event.
+const MESSAGE_OVERHEAD_BYTES: usize = 4 * 1024;
 
 /// Runs a socket until it is closed. From the moment it starts to close, the management API no longer finds it.
 pub(crate) async fn run(
     gateway: &Arc<RunningGateway>,
     connection: &Arc<Connection>,
     upgraded: Upgraded,
-    mut frames: OutboundFrames,
+    frames: OutboundFrames,
 ) -> Closed {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(4 * 1024)
-        .write_buffer_size(0)
-        // One message is written at a time. The bound keeps a client that only ever pings from piling up pongs.
-        .max_write_buffer_size(2 * MESSAGE_BYTES_MAX)
-        .max_frame_size(Some(FRAME_BYTES_MAX))
-        .max_message_size(Some(MESSAGE_BYTES_MAX));
-    let io = TokioIo::new(upgraded);
-    let mut stream = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-    let Err(ending) = pump(gateway, connection, &mut stream, &mut frames).await;
-    gateway.connections.remove(&connection.id.to_string());
-    timeout(CLOSE_TIME_MAX, close(stream, frames, &ending)).await.ok();
-    ending.into()
+    let limits = Some(gateway.limits).filter(|_| !connection.api.echo);
+    let stream = frame_stream::open(upgraded, limits).await;
+    let mut pump = Pump::new(gateway, connection, stream, frames);
+    let Err(ending) = pump.run().await;
+    gateway.forget(connection);
+    if let Ok(Some(stream)) = timeout(CLOSE_TIME_MAX, pump.close(&ending)).await {
+        // `$disconnect` does not wait for a client that leaves its end open.
+        gateway.tasks.spawn(timeout(CLOSE_TIME_MAX, drain(stream)));
+    }
+    ending.closed(&gateway.assumptions)
 }
 
-/// Moves frames in both directions until there is a reason to stop.
-async fn pump(
-    gateway: &Arc<RunningGateway>,
-    connection: &Arc<Connection>,
-    stream: &mut Stream,
-    frames: &mut OutboundFrames,
-) -> Result<Infallible, Ending> {
-    let limits = gateway.config.limits;
-    let end = Instant::now() + limits.max_duration;
-    let mut idle_end = Instant::now() + limits.idle_timeout;
-    let mut unflushed = false;
-    loop {
-        let step = tokio::select! {
-            () = gateway.closing.cancelled() => return Err(Ending::GOING_AWAY),
-            () = connection.deleted.cancelled() => return Err(Ending::DELETED),
-            () = sleep_until(end.min(idle_end)) => return Err(Ending::GOING_AWAY),
-            Some(frame) = frames.recv(), if !unflushed => Step::Send(frame),
-            step = next_step(stream, unflushed) => step?,
-        };
-        if let Step::Send(_) | Step::Received(Message::Text(_)) = &step {
-            connection.touch();
-            idle_end = Instant::now() + limits.idle_timeout;
-        }
-        match step {
-            Step::Flushed => unflushed = false,
-            Step::Send(frame) => {
-                stream.start_send_unpin(Message::text(frame.text))?;
-                unflushed = true;
-            }
-            Step::Received(Message::Text(text)) => {
-                let message = deliver(Arc::clone(gateway), Arc::clone(connection), text);
-                gateway.tasks.spawn(message);
-            }
-            Step::Received(Message::Ping(_)) => {
-                // API Gateway's pongs are empty. This one takes the place of the echo that is about to be sent.
-                stream.start_send_unpin(Message::Pong(Bytes::new()))?;
-                unflushed = true;
-            }
-            Step::Received(Message::Binary(_)) => return Err(Ending::BINARY),
-            Step::Received(Message::Close(frame)) => return Err(Ending::ByClient(frame)),
-            Step::Received(Message::Pong(_) | Message::Frame(_)) => {}
-        }
-    }
+/// Moves frames between a client and the gateway.
+struct Pump<'a> {
+    gateway: &'a Arc<RunningGateway>,
+    connection: &'a Arc<Connection>,
+    stream: Stream,
+    /// What waits for the client.
+    frames: OutboundFrames,
+    /// What has been begun to be sent.
+    outgoing: Option<Outgoing>,
+    /// Whether something has been written that TCP has not taken yet.
+    unflushed: bool,
+    /// Room for messages that are being handled, in bytes.
+    room: Arc<Semaphore>,
+    /// A message for which there is no room yet. As long as there is one, nothing is read.
+    held: Option<Utf8Bytes>,
+    /// How many messages in a row were too many.
+    throttled: u32,
+    /// When the socket is too old.
+    end: Instant,
+    /// When the socket has been idle for too long.
+    idle_end: Instant,
 }
 
 enum Step {
-    Send(OutboundFrame),
-    Flushed,
-    Received(Message),
+    Send(String),
+    SendMore(Outgoing),
+    Progress(Progress),
+    Room(OwnedSemaphorePermit),
 }
 
-/// Writes what is `unflushed` and reads, whichever comes first. Reading must go on while writing cannot: a client may
-/// want to finish sending before it reads.
-async fn next_step(stream: &mut Stream, unflushed: bool) -> Result<Step, Ending> {
-    poll_fn(|context| {
-        if unflushed && let Poll::Ready(flushed) = stream.poll_flush_unpin(context) {
-            return Poll::Ready(flushed.map(|()| Step::Flushed).map_err(Ending::from));
-        }
-        stream.poll_next_unpin(context).map(|received| match received {
-            Some(received) => Ok(Step::Received(received?)),
-            None => Err(Ending::Dropped),
-        })
-    })
-    .await
-}
-
-/// Sends what waits in the queue and the close frame, and waits for the client's.
-async fn close(mut stream: Stream, mut frames: OutboundFrames, ending: &Ending) {
-    if let Ending::ByGateway(close_frame) = ending {
-        while let Ok(frame) = frames.try_recv() {
-            if stream.send(Message::text(frame.text)).await.is_err() {
-                return;
-            }
-        }
-        if stream.close(Some(close_frame.clone())).await.is_err() {
-            return;
+impl<'a> Pump<'a> {
+    fn new(
+        gateway: &'a Arc<RunningGateway>,
+        connection: &'a Arc<Connection>,
+        stream: Stream,
+        frames: OutboundFrames,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            gateway,
+            connection,
+            stream,
+            frames,
+            outgoing: None,
+            unflushed: false,
+            room: Arc::new(Semaphore::new(gateway.limits.inbound_bytes_max)),
+            held: None,
+            throttled: 0,
+            end: now + gateway.limits.max_duration,
+            idle_end: now + gateway.limits.idle_timeout,
         }
     }
-    // Reading also sends the answer to the client's close frame.
-    while let Some(Ok(_)) = stream.next().await {}
-    // After an error there may be more to read; closing with it unread would reset the connection, and the client might
-    // never see the close frame.
+
+    /// Moves frames in both directions until there is a reason to stop.
+    async fn run(&mut self) -> Result<Infallible, Ending> {
+        loop {
+            match self.step().await? {
+                Step::Progress(Progress::Flushed) => self.unflushed = false,
+                Step::Send(text) => {
+                    self.message_passes()?;
+                    let frame_bytes = self.gateway.assumptions.outbound_frame_bytes;
+                    self.send_more(Outgoing::new(text, frame_bytes))?;
+                }
+                Step::SendMore(outgoing) => self.send_more(outgoing)?,
+                Step::Progress(Progress::Received(message)) => self.received(message)?,
+                Step::Room(room) => {
+                    let text = self.held.take().expect("room is awaited for what is held");
+                    self.handle(text, room);
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<Step, Ending> {
+        let Self { gateway, connection, stream, unflushed, .. } = self;
+        let end = self.end.min(self.idle_end);
+        // An echo goes out before the next message comes in.
+        let reads = self.held.is_none() && !(connection.api.echo && *unflushed);
+        let room = self.held.as_ref().map_or(0, |text| room_for(gateway, connection, text));
+        if !*unflushed && let Some(outgoing) = self.outgoing.take() {
+            return Ok(Step::SendMore(outgoing));
+        }
+        tokio::select! {
+            () = gateway.closing.cancelled() => Err(Ending::GOING_AWAY),
+            () = connection.deleted.cancelled() => Err(Ending::DELETED),
+            () = connection.is_cut() => Err(Ending::Cut),
+            () = sleep_until(end) => Err(Ending::GOING_AWAY),
+            Some(frame) = self.frames.recv(), if !*unflushed => Ok(Step::Send(frame.text)),
+            Ok(room) = Arc::clone(&self.room).acquire_many_owned(room), if self.held.is_some() => {
+                Ok(Step::Room(room))
+            }
+            progress = frame_stream::next(stream, *unflushed, reads, !connection.api.echo) => {
+                progress.map(Step::Progress)
+            }
+        }
+    }
+
+    /// Notes that a message goes one way or the other, unless it is the one at which the TCP connection breaks.
+    fn message_passes(&mut self) -> Result<(), Ending> {
+        if self.gateway.faults.strikes(Fault::Cut, None) {
+            return Err(Ending::Cut);
+        }
+        self.connection.touch();
+        self.idle_end = Instant::now() + self.gateway.limits.idle_timeout;
+        Ok(())
+    }
+
+    fn received(&mut self, message: Message) -> Result<(), Ending> {
+        match message {
+            Message::Close(frame) => return Err(Ending::ByClient(frame)),
+            // The library's pong, which repeats the ping, waits to be sent.
+            Message::Ping(_) if self.connection.api.echo => self.unflushed = true,
+            Message::Ping(_) => {
+                let assumptions = &self.gateway.assumptions;
+                if assumptions.ping_is_activity {
+                    self.connection.touch();
+                }
+                if assumptions.ping_resets_idle {
+                    self.idle_end = Instant::now() + self.gateway.limits.idle_timeout;
+                }
+                // API Gateway's pongs are empty. This one takes the place of the echo that is about to be sent.
+                self.write(Message::Pong(Bytes::new()))?;
+            }
+            Message::Pong(_) | Message::Frame(_) => {}
+            echoed @ (Message::Text(_) | Message::Binary(_)) if self.connection.api.echo => {
+                self.message_passes()?;
+                self.write(echoed)?;
+            }
+            Message::Binary(_) => return Err(Ending::BINARY),
+            Message::Text(text) => {
+                self.message_passes()?;
+                self.admit(text)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has a message handled, at once if there is room, unless it is one too many.
+    fn admit(&mut self, text: Utf8Bytes) -> Result<(), Ending> {
+        if !self.gateway.requests.admit() {
+            message::refuse(self.gateway, self.connection);
+            self.throttled = self.throttled.saturating_add(1);
+            let too_many = self.throttled == self.gateway.assumptions.throttled_messages_max;
+            return if too_many { Err(Ending::TOO_MANY) } else { Ok(()) };
+        }
+        self.throttled = 0;
+        let room = room_for(self.gateway, self.connection, &text);
+        match Arc::clone(&self.room).try_acquire_many_owned(room) {
+            Ok(room) => self.handle(text, room),
+            Err(_none) => self.held = Some(text),
+        }
+        Ok(())
+    }
+
+    fn handle(&self, text: Utf8Bytes, room: OwnedSemaphorePermit) {
+        let (gateway, connection) = (Arc::clone(self.gateway), Arc::clone(self.connection));
+        self.gateway.tasks.spawn(async move {
+            message::deliver(gateway, connection, text).await;
+            drop(room);
+        });
+    }
+
+    fn write(&mut self, message: Message) -> Result<(), Ending> {
+        self.stream.start_send_unpin(message)?;
+        self.unflushed = true;
+        Ok(())
+    }
+
+    fn send_more(&mut self, mut outgoing: Outgoing) -> Result<(), Ending> {
+        let message = outgoing.next();
+        self.outgoing = Some(outgoing).filter(|outgoing| !outgoing.is_done());
+        self.write(message)
+    }
+
+    /// Sends what waits and the close frame, and waits for the client's. What is left is the TCP connection.
+    async fn close(mut self, ending: &Ending) -> Option<Stream> {
+        match ending {
+            // The TCP connection ends as it is.
+            Ending::Cut => return None,
+            Ending::ByGateway(close_frame) => {
+                self.send_rest().await.ok()?;
+                self.stream.close(Some(close_frame.clone())).await.ok()?;
+            }
+            Ending::ByClient(_) | Ending::Dropped => {}
+        }
+        // Reading also sends the answer to the client's close frame.
+        while let Some(Ok(_)) = self.stream.next().await {}
+        Some(self.stream)
+    }
+
+    async fn send_rest(&mut self) -> Result<(), Ending> {
+        loop {
+            while let Some(outgoing) = self.outgoing.take() {
+                self.stream.flush().await?;
+                self.send_more(outgoing)?;
+            }
+            let Ok(frame) = self.frames.try_recv() else { return Ok(self.stream.flush().await?) };
+            self.outgoing =
+                Some(Outgoing::new(frame.text, self.gateway.assumptions.outbound_frame_bytes));
+        }
+    }
+}
+
+/// Closes a TCP connection when nothing more comes. There may be more to read, after an error above all; closing with it
+/// unread would reset the connection, and the client might never see the close frame.
+async fn drain(mut stream: Stream) {
     let io = stream.get_mut();
     if io.shutdown().await.is_ok() {
         copy(io, &mut sink()).await.ok();
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use tokio_tungstenite::tungstenite::error::CapacityError;
-
-    use super::*;
-
-    #[test]
-    fn every_ending_has_its_code_and_reason() {
-        let client = |code, reason: &'static str| {
-            Ending::ByClient(Some(CloseFrame { code, reason: reason.into() }))
-        };
-        for (ending, code, reason) in [
-            (Ending::ByClient(None), 1005, "Client-side close frame status not set"),
-            (client(CloseCode::Away, ""), 1001, ""),
-            (client(CloseCode::Library(4001), "bye"), 4001, "bye"),
-            (Ending::GOING_AWAY, 1001, "Going away"),
-            (Ending::DELETED, 1000, "Connection Closed Normally"),
-            (Ending::BINARY, 1003, "Unsupported data"),
-            (Ending::Dropped, 1006, ""),
-        ] {
-            assert_eq!(Closed::from(ending), Closed { code, reason: reason.to_owned() });
-        }
-    }
-
-    #[test]
-    fn errors_of_the_client_have_their_close_codes() {
-        let too_long = CapacityError::MessageTooLong { size: 2, max_size: 1 };
-        for (error, code) in [
-            (too_long.into(), 1009),
-            (tungstenite::Error::Utf8(String::new()), 1007),
-            (ProtocolError::UnmaskedFrameFromClient.into(), 1002),
-            (ProtocolError::NonZeroReservedBits.into(), 1002),
-            (ProtocolError::ResetWithoutClosingHandshake.into(), 1006),
-            (tungstenite::Error::ConnectionClosed, 1006),
-            (std::io::Error::from(std::io::ErrorKind::ConnectionReset).into(), 1006),
-        ] {
-            let text = error.to_string();
-            assert_eq!(Closed::from(Ending::from(error)).code, code, "{text}");
-        }
-    }
+/// What a message takes of the room for messages, in bytes. What is larger than the room takes all of it.
+fn room_for(gateway: &RunningGateway, connection: &Connection, text: &str) -> u32 {
+    let room = gateway.limits.inbound_bytes_max;
+    let bytes = if connection.api.serialize { room } else { text.len() + MESSAGE_OVERHEAD_BYTES };
+    u32::try_from(bytes.min(room)).unwrap_or(u32::MAX)
 }

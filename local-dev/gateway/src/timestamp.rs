@@ -32,6 +32,14 @@ impl Timestamp {
         self.format(ISO_8601)
     }
 
+    /// As the header `date` has it: `Mon, 23 Nov 2026 10:15:43 GMT`.
+    pub(crate) fn http_date(self) -> String {
+        const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
+            "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+        );
+        self.format(HTTP_DATE)
+    }
+
     fn format(self, format: &[BorrowedFormatItem<'_>]) -> String {
         self.0.format(&format).expect("a date and a time have all that these formats name")
     }
@@ -53,6 +61,7 @@ mod tests {
         assert_eq!(moment.epoch_millis(), 1_795_428_943_077);
         assert_eq!(moment.clf(), "23/Nov/2026:10:15:43 +0000");
         assert_eq!(moment.iso_8601(), "2026-11-23T10:15:43.077Z");
+        assert_eq!(moment.http_date(), "Mon, 23 Nov 2026 10:15:43 GMT");
 
         let single_digits = Timestamp::from_epoch_millis(1_767_600_306_000);
         assert_eq!(single_digits.clf(), "05/Jan/2026:08:05:06 +0000");

@@ -1,51 +1,94 @@
 //! The WebSocket API: its routes, and the handshake as HTTP sees it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, HttpBody},
-    extract::{ConnectInfo, Request, State},
+    extract::Request,
     http::{
-        HeaderMap, HeaderValue, Method, Response, StatusCode,
+        HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
         header::{
-            CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+            CONNECTION, CONTENT_TYPE, DATE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
             SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
         },
     },
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hyper::upgrade::OnUpgrade;
+use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{
-    RunningGateway, error_response, function::Function, identifier::Identifier, lifetime,
-    limits::UPGRADE_URL_CHARS_MAX, request::Caller,
+    RunningGateway, assumptions::Assumptions, authorizer::Authorizer, error_response,
+    function::Function, identifier::Identifier, lifetime, limits::Limits, request::Caller,
+    route_selection::RouteSelection, timestamp::Timestamp,
 };
 
-/// A WebSocket API with one stage.
+/// A WebSocket API.
+#[derive(Default)]
 pub struct WebSocketApi {
     /// The stage's name, which is also the API's path: stage `ws` is at `/ws`.
     pub stage: String,
-    /// `$connect`: decides on who may connect. Without it, everybody may.
-    pub connect: Option<Function>,
-    /// `$default`: takes every message.
-    pub default: Option<Function>,
-    /// `$disconnect`: hears of every connection's end.
-    pub disconnect: Option<Function>,
+    /// What leads to functions. `$connect` decides on who may connect, without it everybody may; `$disconnect` hears of
+    /// every connection's end; `$default` takes the messages that no other route does.
+    pub routes: Vec<WebSocketRoute>,
+    /// What of a message is compared with the routes' keys.
+    pub route_selection: RouteSelection,
+    /// What is asked before `$connect`.
+    pub authorizer: Option<Authorizer>,
+    /// The stage's variables, which every event repeats.
+    pub stage_variables: BTreeMap<String, String>,
+    /// Whether a connection's messages wait for each other. API Gateway's do not; this is for debugging.
+    pub serialize: bool,
+    /// Whether the API has no functions, but sends every message back. It then has none of API Gateway's manners: it
+    /// takes binary messages, knows no sizes, and its pongs repeat what the pings said. So a conformance suite for the
+    /// WebSocket protocol can be run against the code that all sockets use.
+    pub echo: bool,
+}
+
+/// A route of a WebSocket API.
+pub struct WebSocketRoute {
+    /// The route key.
+    pub key: String,
+    /// What answers.
+    pub function: Function,
+    /// Whether the body of its response is sent to the client. API Gateway's own default is that it is not.
+    pub two_way: bool,
+    /// How long it may take, if that is less than the gateway's limit.
+    pub timeout: Option<Duration>,
 }
 
 impl WebSocketApi {
-    /// The route that takes every message: its key and its function.
-    pub(crate) fn select_route(&self) -> Option<(&str, &Function)> {
-        self.default.as_ref().map(|function| ("$default", function))
+    /// The route with a key.
+    pub(crate) fn route(&self, key: &str) -> Option<&WebSocketRoute> {
+        self.routes.iter().find(|route| route.key == key)
     }
+}
+
+impl WebSocketRoute {
+    /// How long the route's function may take.
+    pub(crate) fn time_max(&self, limits: &Limits) -> Duration {
+        let time_max = limits.integration_timeout;
+        self.timeout.map_or(time_max, |timeout| timeout.min(time_max))
+    }
+}
+
+/// Whether a request asks for a WebSocket.
+pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
+    has_token(headers, &CONNECTION, "upgrade") && has_token(headers, &UPGRADE, "websocket")
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(token))
 }
 
 /// Answers an upgrade request, when `$connect` has decided on it.
 pub(crate) async fn upgrade(
-    State(gateway): State<Arc<RunningGateway>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    gateway: Arc<RunningGateway>,
+    api: Arc<WebSocketApi>,
+    peer: SocketAddr,
     mut request: Request,
 ) -> Response<Body> {
     let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
@@ -54,11 +97,14 @@ pub(crate) async fn upgrade(
         // What follows the handshake is frames: a body would be taken for some.
         Ok(_) if !body.is_end_stream() => return refuse_handshake(StatusCode::BAD_REQUEST),
         Ok(handshake) => handshake,
-        Err(status) => return refuse_handshake(status),
+        Err(NoHandshake::Plain) => {
+            return refuse_handshake(gateway.assumptions.plain_request_status);
+        }
+        Err(NoHandshake::Malformed) => return refuse_handshake(StatusCode::BAD_REQUEST),
     };
     let url_chars = request.uri.path_and_query().map_or(0, |url| url.as_str().len());
-    if url_chars > UPGRADE_URL_CHARS_MAX {
-        return error_response(StatusCode::URI_TOO_LONG);
+    if url_chars > gateway.limits.upgrade_url_chars_max {
+        return error_response(gateway.assumptions.long_url_status);
     }
     let caller = Caller::parse(&request.headers, &request.uri, peer);
     // HTTP/1.0 has no upgrades.
@@ -68,8 +114,15 @@ pub(crate) async fn upgrade(
     if gateway.closing.is_cancelled() {
         return error_response(StatusCode::SERVICE_UNAVAILABLE);
     }
+    if !gateway.new_connections.admit() {
+        let now = Timestamp::now();
+        let [connection_id, request_id] = [Identifier::mint(now), Identifier::mint(now)];
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        return refuse(&gateway.assumptions, status, connection_id, request_id);
+    }
     let (sender, answer) = oneshot::channel();
-    let life = lifetime::live(Arc::clone(&gateway), request, caller, handshake, on_upgrade, sender);
+    let life =
+        lifetime::live(Arc::clone(&gateway), api, request, caller, handshake, on_upgrade, sender);
     gateway.tasks.spawn(life);
     // The sender is lost only if the task panicked.
     answer.await.unwrap_or_else(|_lost| error_response(StatusCode::INTERNAL_SERVER_ERROR))
@@ -78,23 +131,23 @@ pub(crate) async fn upgrade(
 /// The version of the WebSocket protocol.
 const VERSION: HeaderValue = HeaderValue::from_static("13");
 
+/// Why a request is not a handshake.
+#[derive(Debug, PartialEq, Eq)]
+enum NoHandshake {
+    /// It asks for no WebSocket.
+    Plain,
+    Malformed,
+}
+
 /// A well-formed handshake (RFC 6455, 4.2.1).
 pub(crate) struct Handshake {
     key: HeaderValue,
 }
 
 impl Handshake {
-    fn parse(method: &Method, headers: &HeaderMap) -> Result<Self, StatusCode> {
-        let has_token = |name, token: &str| {
-            headers
-                .get_all(name)
-                .iter()
-                .filter_map(|value| value.to_str().ok())
-                .flat_map(|value| value.split(','))
-                .any(|value| value.trim().eq_ignore_ascii_case(token))
-        };
-        if !has_token(CONNECTION, "upgrade") || !has_token(UPGRADE, "websocket") {
-            return Err(StatusCode::UPGRADE_REQUIRED);
+    fn parse(method: &Method, headers: &HeaderMap) -> Result<Self, NoHandshake> {
+        if !is_upgrade(headers) {
+            return Err(NoHandshake::Plain);
         }
         let is_key = |key: &&HeaderValue| {
             STANDARD.decode(key.as_bytes()).is_ok_and(|nonce| nonce.len() == 16)
@@ -104,16 +157,21 @@ impl Handshake {
             Some(key) if method == Method::GET && version == Some(&VERSION) => {
                 Ok(Self { key: key.clone() })
             }
-            _ => Err(StatusCode::BAD_REQUEST),
+            _ => Err(NoHandshake::Malformed),
         }
     }
 
-    /// The 101. Of `$connect`'s headers, it has only the subprotocol, and that only if `$connect` selected one.
-    pub(crate) fn accept(&self, subprotocol: Option<HeaderValue>) -> Response<Body> {
+    /// The 101, its headers in the captured order. Of `$connect`'s headers, it has only the subprotocol, and that only if
+    /// `$connect` selected one.
+    ///
+    /// The handshake ends with it: the key is a part of hyper's buffer and would keep all of it.
+    pub(crate) fn accept(self, subprotocol: Option<HeaderValue>) -> Response<Body> {
         let accept_key = derive_accept_key(self.key.as_bytes());
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
+        let date = HeaderValue::from_str(&Timestamp::now().http_date()).expect("it is ASCII");
+        headers.insert(DATE, date);
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         let accept_key = HeaderValue::from_str(&accept_key).expect("base64 is ASCII");
@@ -135,20 +193,25 @@ fn refuse_handshake(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// The answer to a handshake that `$connect` refused with `status`.
+/// The answer to a handshake that was refused with `status`.
 pub(crate) fn refuse(
+    assumptions: &Assumptions,
     status: StatusCode,
     connection_id: Identifier,
     request_id: Identifier,
 ) -> Response<Body> {
-    let message = match status {
-        StatusCode::GATEWAY_TIMEOUT => "Endpoint request timed out",
-        status if status.is_server_error() => "Internal server error",
-        status => status.canonical_reason().unwrap_or_default(),
-    };
-    let mut response = Response::new(gateway_message(message, connection_id, request_id).into());
+    let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if assumptions.refusal_has_body {
+        let message = match status {
+            StatusCode::GATEWAY_TIMEOUT => "Endpoint request timed out",
+            status if status.is_server_error() => "Internal server error",
+            status => status.canonical_reason().unwrap_or_default(),
+        };
+        *response.body_mut() = gateway_message(message, connection_id, request_id).into();
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(CONTENT_TYPE, json);
+    }
     response
 }
 
@@ -158,7 +221,8 @@ pub(crate) fn gateway_message(
     connection_id: Identifier,
     request_id: Identifier,
 ) -> String {
+    let message = Value::from(message);
     format!(
-        r#"{{"message": "{message}", "connectionId":"{connection_id}", "requestId":"{request_id}"}}"#
+        r#"{{"message": {message}, "connectionId":"{connection_id}", "requestId":"{request_id}"}}"#
     )
 }

@@ -1,23 +1,35 @@
-//! The events of a WebSocket API: CONNECT, MESSAGE and DISCONNECT.
+//! The events of a WebSocket API: CONNECT, MESSAGE and DISCONNECT, and the one that asks an authorizer.
+//!
+//! Sources: API Gateway developer guide, "Set up a WebSocket API integration request" and "Create a Lambda REQUEST
+//! authorizer", and events that people have published.
+
+use std::collections::BTreeMap;
 
 use axum::http::request::Parts;
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 
 use super::{
     connection::Connection,
+    ending::Closed,
     identifier::Identifier,
     request::{event_headers, query_parameters},
-    socket::Closed,
     timestamp::Timestamp,
 };
 
 const API_ID: &str = "wsapi00000";
+const ACCOUNT_ID: &str = "123456789012";
+const REGION: &str = "us-east-1";
 
 /// The keys are in the order of API Gateway's. What an event does not have is left out, never null.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct WebSocketEvent<'a> {
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method_arn: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "last_values")]
     headers: &'a [(String, Vec<String>)],
     #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "all_values")]
@@ -26,16 +38,21 @@ struct WebSocketEvent<'a> {
     query_string_parameters: &'a [(String, Vec<String>)],
     #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "all_values")]
     multi_value_query_string_parameters: &'a [(String, Vec<String>)],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stage_variables: Option<&'a BTreeMap<String, String>>,
     request_context: RequestContext<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<&'a str>,
-    is_base64_encoded: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_base64_encoded: Option<bool>,
 }
 
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RequestContext<'a> {
     route_key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorizer: Option<&'a Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     disconnect_status_code: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,21 +85,37 @@ struct Identity<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Occasion<'a> {
     pub(crate) connection: &'a Connection,
-    pub(crate) stage: &'a str,
     pub(crate) request_id: Identifier,
     pub(crate) now: Timestamp,
 }
 
 impl<'a> Occasion<'a> {
+    /// The occasion of an event of `connection` that happens now.
+    pub(crate) fn now(connection: &'a Connection) -> Self {
+        let now = Timestamp::now();
+        Self { connection, request_id: Identifier::mint(now), now }
+    }
+
+    /// What the events of routes have in common.
+    fn event(self) -> WebSocketEvent<'a> {
+        let variables = &self.connection.api.stage_variables;
+        WebSocketEvent {
+            stage_variables: Some(variables).filter(|variables| !variables.is_empty()),
+            is_base64_encoded: Some(false),
+            ..WebSocketEvent::default()
+        }
+    }
+
     fn context(self, route_key: &'a str, event_type: &'static str) -> RequestContext<'a> {
-        let Self { connection, stage, request_id, now } = self;
+        let Self { connection, request_id, now } = self;
         RequestContext {
             route_key,
+            authorizer: connection.authorizer.get(),
             event_type,
             extended_request_id: request_id.to_string(),
             request_time: now.clf(),
             message_direction: "IN",
-            stage,
+            stage: &connection.api.stage,
             connected_at: connection.connected_at.epoch_millis(),
             request_time_epoch: now.epoch_millis(),
             identity: Identity {
@@ -100,20 +133,60 @@ impl<'a> Occasion<'a> {
 
 /// The event of the upgrade request.
 pub(crate) fn connect(occasion: Occasion<'_>, request: &Parts) -> Bytes {
-    let mut headers = event_headers(&request.headers, &occasion.connection.caller, occasion.now);
-    headers.remove("content-length");
-    let headers: Vec<_> =
-        headers.into_iter().map(|(name, values)| (conventional_case(&name), values)).collect();
-    let query: Vec<_> =
-        query_parameters(request.uri.query().unwrap_or_default()).into_iter().collect();
+    let (headers, query) = (upgrade_headers(occasion, request), upgrade_query(request));
     encode(&WebSocketEvent {
         headers: &headers,
         multi_value_headers: &headers,
         query_string_parameters: &query,
         multi_value_query_string_parameters: &query,
         request_context: occasion.context("$connect", "CONNECT"),
+        ..occasion.event()
+    })
+}
+
+/// The event that asks the authorizer about the upgrade request. It has some headers that `$connect` doesn't see.
+pub(crate) fn authorize(occasion: Occasion<'_>, request: &Parts) -> Bytes {
+    let (mut headers, query) = (upgrade_headers(occasion, request), upgrade_query(request));
+    for (name, value) in
+        [("Connection", "upgrade"), ("Upgrade", "websocket"), ("content-length", "0")]
+    {
+        headers.push((name.to_owned(), vec![value.to_owned()]));
+    }
+    headers.sort_by_cached_key(|(name, _values)| name.to_ascii_lowercase());
+    encode(&WebSocketEvent {
+        kind: Some("REQUEST"),
+        method_arn: Some(&method_arn(occasion)),
+        headers: &headers,
+        multi_value_headers: &headers,
+        query_string_parameters: &query,
+        multi_value_query_string_parameters: &query,
+        stage_variables: Some(&occasion.connection.api.stage_variables),
+        request_context: occasion.context("$connect", "CONNECT"),
         ..WebSocketEvent::default()
     })
+}
+
+/// What an authorizer's policy must allow.
+pub(crate) fn method_arn(occasion: Occasion<'_>) -> String {
+    let stage = &occasion.connection.api.stage;
+    format!("arn:aws:execute-api:{REGION}:{ACCOUNT_ID}:{API_ID}/{stage}/$connect")
+}
+
+/// A member of the upgrade request's `requestContext`, found by its names, for example `identity.sourceIp`.
+pub(crate) fn context_value(occasion: Occasion<'_>, path: &str) -> Option<Value> {
+    let context = serde_json::to_value(occasion.context("$connect", "CONNECT"));
+    let context = context.expect("strings and numbers are JSON");
+    path.split('.').try_fold(&context, |value, name| value.get(name)).cloned()
+}
+
+fn upgrade_headers(occasion: Occasion<'_>, request: &Parts) -> Vec<(String, Vec<String>)> {
+    let mut headers = event_headers(&request.headers, &occasion.connection.caller, occasion.now);
+    headers.remove("content-length");
+    headers.into_iter().map(|(name, values)| (conventional_case(&name), values)).collect()
+}
+
+fn upgrade_query(request: &Parts) -> Vec<(String, Vec<String>)> {
+    query_parameters(request.uri.query().unwrap_or_default()).into_iter().collect()
 }
 
 /// The event of a text message that goes to the route `route_key`.
@@ -129,7 +202,7 @@ pub(crate) fn message(
             ..occasion.context(route_key, "MESSAGE")
         },
         body: Some(text),
-        ..WebSocketEvent::default()
+        ..occasion.event()
     })
 }
 
@@ -150,7 +223,7 @@ pub(crate) fn disconnect(occasion: Occasion<'_>, closed: &Closed) -> Bytes {
             disconnect_reason: Some(&closed.reason),
             ..occasion.context("$disconnect", "DISCONNECT")
         },
-        ..WebSocketEvent::default()
+        ..occasion.event()
     })
 }
 
@@ -187,11 +260,13 @@ fn conventional_case(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use axum::http::Request;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::request::Caller;
+    use crate::{request::Caller, websocket_api::WebSocketApi};
 
     const CONNECTED_AT: i64 = 1_795_428_930_101;
 
@@ -200,7 +275,8 @@ mod tests {
             Caller::parse(&request.headers, &request.uri, "198.51.100.7:5000".parse().unwrap())
                 .unwrap();
         let connected_at = Timestamp::from_epoch_millis(CONNECTED_AT);
-        Connection::new(caller, connected_at).0
+        let api = WebSocketApi { stage: "prod".to_owned(), ..WebSocketApi::default() };
+        Connection::new(Arc::new(api), caller, connected_at, 1000).0
     }
 
     fn upgrade() -> Parts {
@@ -222,7 +298,7 @@ mod tests {
 
     fn occasion(connection: &Connection) -> Occasion<'_> {
         let now = Timestamp::from_epoch_millis(1_795_428_943_377);
-        Occasion { connection, stage: "prod", request_id: Identifier::mint(now), now }
+        Occasion { connection, request_id: Identifier::mint(now), now }
     }
 
     /// The request context, in which only `different` differs from event to event.
@@ -363,6 +439,36 @@ mod tests {
         });
         let closed = Closed { code: 1001, reason: String::new() };
         assert_same(&disconnect(occasion, &closed), &expected);
+    }
+
+    #[test]
+    fn a_stages_variables_and_the_authorizers_word_are_in_every_event() {
+        let request = upgrade();
+        let mut connection = connection(&request);
+        let variables = [("tenant".to_owned(), "a".to_owned())].into();
+        let api = WebSocketApi { stage_variables: variables, ..WebSocketApi::default() };
+        connection.api = Arc::new(api);
+        let said = json!({ "principalId": "u-1", "integrationLatency": 3 });
+        connection.authorizer.set(said.as_object().unwrap().clone()).unwrap();
+        let occasion = occasion(&connection);
+        let closed = Closed { code: 1000, reason: String::new() };
+        for (event, position, context) in [
+            (connect(occasion, &request), 4, ["routeKey", "authorizer", "eventType"]),
+            (
+                message(occasion, "$default", connection.id, "hi"),
+                0,
+                ["routeKey", "authorizer", "messageId"],
+            ),
+            (disconnect(occasion, &closed), 2, ["routeKey", "authorizer", "disconnectStatusCode"]),
+        ] {
+            let event: Value = serde_json::from_slice(&event).unwrap();
+            let keys: Vec<_> = event.as_object().unwrap().keys().collect();
+            assert_eq!(keys[position..position + 2], ["stageVariables", "requestContext"]);
+            assert_eq!(event["stageVariables"], json!({ "tenant": "a" }));
+            let keys: Vec<_> = event["requestContext"].as_object().unwrap().keys().collect();
+            assert_eq!(keys[..3], context);
+            assert_eq!(event["requestContext"]["authorizer"], said);
+        }
     }
 
     #[test]

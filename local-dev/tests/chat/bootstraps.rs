@@ -1,10 +1,6 @@
 //! The functions as they run on Lambda: each compiled bootstrap against a Runtime API, with its sample event.
 
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use shared::{account::Username, clock::UnixMillis, store::NewSession, token::TokenId};
@@ -13,6 +9,7 @@ use crate::{
     Needs,
     support::{
         World,
+        bootstraps::{bootstrap, directory},
         connections::{FakeConnections, Taken},
         runtime_api, session_of,
     },
@@ -23,48 +20,9 @@ crate::stories! {
     every_bootstrap_answers_its_sample_event,
     message_posts_over_tls_to_where_its_event_came_from,
 }
-pub const HINT: &str = if cfg!(target_arch = "x86_64") {
-    "needs the functions as Lambda runs them: cargo xtask build --x86-64"
-} else {
-    "needs the functions as Lambda runs them: cargo xtask build"
-};
 
 /// The secret that the tokens in the sample events are signed with.
 const SAMPLE_SECRET: &str = "sample-secret-of-the-sample-events";
-
-const FUNCTIONS: [&str; 9] = [
-    "migrate",
-    "register",
-    "login",
-    "messages",
-    "connect",
-    "message",
-    "disconnect",
-    "refresh",
-    "logout",
-];
-
-/// Where `cargo xtask build` has put the bootstraps, if it has, and for this machine.
-pub fn directory() -> Option<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/lambda");
-    FUNCTIONS.iter().all(|name| runs_here(&bootstrap(&directory, name))).then_some(directory)
-}
-
-fn bootstrap(directory: &Path, function: &str) -> PathBuf {
-    directory.join(function).join("bootstrap")
-}
-
-/// Whether a file is a program for this machine's processor, by the ELF header's `e_machine`.
-fn runs_here(file: &Path) -> bool {
-    let mut header = [0; 20];
-    let read = File::open(file).and_then(|mut file| file.read_exact(&mut header));
-    let machine = match std::env::consts::ARCH {
-        "x86_64" => 0x3E,
-        "aarch64" => 0xB7,
-        _ => return false,
-    };
-    read.is_ok() && header.starts_with(b"\x7fELF") && header[18] == machine
-}
 
 fn sample_event(function: &str) -> Value {
     let functions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions");

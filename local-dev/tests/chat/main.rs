@@ -1,5 +1,5 @@
 //! The chat from outside: over HTTP, over sockets, in a browser, as a process. Every story runs over SQLite and over
-//! PostgreSQL.
+//! PostgreSQL, with the functions in this process, and over PostgreSQL with the functions as Lambda runs them.
 //!
 //! A story is an async function that is given a running [`World`]. What a story needs and the machine doesn't have is
 //! said in its line (`[needs …] … ignored`); with `CI` set nothing may be missing.
@@ -13,13 +13,13 @@
 
 /// Lists a module's stories, and what they need.
 macro_rules! stories {
-    ($needs:expr; $($story:ident),+ $(,)?) => {
+    ($($needs:expr; $($story:ident),+ $(,)?);+) => {
         pub fn stories() -> Vec<crate::Story> {
-            vec![$(crate::Story {
+            vec![$($(crate::Story {
                 name: concat!(module_path!(), "::", stringify!($story)).split_once("::").unwrap().1,
                 needs: $needs,
                 tell: |world| Box::pin($story(world)),
-            }),+]
+            }),+),+]
         }
     };
 }
@@ -49,7 +49,9 @@ use std::{
 
 use futures_util::FutureExt;
 use libtest_mimic::{Arguments, Failed, Trial};
-use support::{Backend, World, browser::Chromium, postgres::Postgres, runtime};
+use support::{
+    Backend, World, bootstraps as compiled, browser::Chromium, postgres::Postgres, runtime,
+};
 
 /// The longest that any one story may take.
 const STORY_TIMEOUT: Duration = Duration::from_mins(3);
@@ -67,6 +69,8 @@ pub struct Story {
 pub enum Needs {
     /// Nothing.
     Nothing,
+    /// Functions in this process, not compiled ones.
+    InProcess,
     /// A browser.
     Chromium,
     /// The functions as `cargo xtask build` makes them, for PostgreSQL.
@@ -103,8 +107,11 @@ fn main() -> ExitCode {
     let trials = all_stories().flat_map(|story| {
         let on_sqlite = || trial(&story, "sqlite", Some(Backend::Sqlite));
         let on_postgres = || trial(&story, "postgres", postgres.clone().map(Backend::Postgres));
+        let on_bootstraps =
+            || trial(&story, "bootstraps", postgres.clone().map(Backend::Bootstraps));
         match story.needs {
-            Needs::Nothing | Needs::Chromium => vec![on_sqlite(), on_postgres()],
+            Needs::Nothing | Needs::Chromium => vec![on_sqlite(), on_postgres(), on_bootstraps()],
+            Needs::InProcess => vec![on_sqlite(), on_postgres()],
             Needs::Bootstraps => vec![on_postgres()],
             Needs::Node => vec![on_sqlite()],
         }
@@ -124,11 +131,16 @@ fn main() -> ExitCode {
 
 fn trial(story: &Story, database: &str, backend: Option<Backend>) -> Trial {
     let name = format!("{database}::{}", story.name);
+    let runs_bootstraps =
+        story.needs == Needs::Bootstraps || matches!(backend, Some(Backend::Bootstraps(_)));
     let missing = match story.needs {
         Needs::Chromium if Chromium::installed().is_none() => Some(support::browser::HINT),
         Needs::Node if !modules::node_installed() => Some(modules::HINT),
-        Needs::Bootstraps if bootstraps::directory().is_none() => Some(bootstraps::HINT),
         _ if backend.is_none() => Some(support::postgres::HINT),
+        _ if runs_bootstraps && compiled::directory().is_none() => Some(compiled::HINT),
+        _ if runs_bootstraps && compiled::fake_time_library().is_none() => {
+            Some(compiled::FAKE_TIME_HINT)
+        }
         _ => None,
     };
     let tell = story.tell;

@@ -21,9 +21,10 @@ crate::stories! {
     Needs::Nothing;
     messages_survive_kill_9,
     sigterm_closes_sockets_and_ends_in_time,
-    the_secret_is_kept_beside_the_database,
     bad_settings_stop_the_program_with_one_line,
-    a_database_that_is_away_stops_the_program_with_one_line,
+    a_database_that_is_away_stops_the_program_with_one_line;
+    Needs::InProcess;
+    the_secret_is_kept_beside_the_database,
 }
 
 async fn messages_survive_kill_9(world: World) {

@@ -64,6 +64,10 @@ async fn what_a_client_must_not_send_closes_its_socket() {
     let part = "x".repeat(32 * 1024);
     for (messages, code) in [
         (vec![Message::binary("hi")], 1003),
+        (vec![Message::binary("")], 1003),
+        // At the first frame, whether others follow or not.
+        (vec![frame("hi", Data::Binary, false)], 1003),
+        (vec![frame("x".repeat(1024 * 1024), Data::Binary, true)], 1003),
         (vec![frame("x".repeat(32 * 1024 + 1), Data::Text, true)], 1009),
         // Most of it is still on its way when the socket closes, and must not hide the close frame.
         (vec![frame("x".repeat(1024 * 1024), Data::Text, true)], 1009),

@@ -1,27 +1,20 @@
-//! The HTTP API.
-
-use std::time::Duration;
+//! Requests to the HTTP API, their events and their sizes.
 
 use futures_util::stream;
-use gateway::{Cors, Limits};
+use gateway::{Gateway, Limits};
 use lambda_http::{Body, RequestExt, http::Method};
-use reqwest::{Response, StatusCode, header::HeaderMap};
-use serde_json::{Value, json};
+use reqwest::Response;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{World, impatient, read_to_end, response};
+use crate::{
+    site::{Site, api, assert_error, echo},
+    support::{World, impatient, read_to_end},
+};
 
 async fn script(world: &World, script: impl Into<String>) -> Response {
     let request = world.http.post(world.url("/api/script")).header("content-type", "text/plain");
     request.body(script.into()).send().await.unwrap()
-}
-
-/// Checks an answer of the gateway's own.
-async fn assert_error(response: Response, status: u16, message: &str) {
-    assert_eq!(response.status(), status);
-    assert_eq!(response.headers()["content-type"], "application/json");
-    assert_eq!(response.headers()["apigw-requestid"].len(), 16);
-    assert_eq!(response.text().await.unwrap(), format!(r#"{{"message":"{message}"}}"#));
 }
 
 #[tokio::test]
@@ -79,36 +72,8 @@ async fn a_request_without_a_proper_host_reaches_no_function() {
     assert_eq!(world.stop().await, Vec::<Value>::new());
 }
 
-#[tokio::test]
-async fn responses_become_answers() {
-    let world = World::start().await;
-    let document = json!({
-        "statusCode": 418,
-        "headers": { "X-One": "1", "Set-Cookie": "b=2", "content-length": "99", "Connection": "close" },
-        "cookies": ["a=1; HttpOnly"],
-        "body": "/wA=",
-        "isBase64Encoded": true,
-    });
-    let response = script(&world, document.to_string()).await;
-    assert_eq!(response.status(), 418);
-    let headers = response.headers();
-    assert_eq!(headers["x-one"], "1");
-    assert_eq!(headers["content-length"], "2");
-    assert_eq!(headers.get("connection"), None);
-    assert_eq!(headers["content-type"], "text/plain; charset=utf-8");
-    assert_eq!(headers.get_all("set-cookie").iter().collect::<Vec<_>>(), ["a=1; HttpOnly", "b=2"]);
-    assert_eq!(response.bytes().await.unwrap().as_ref(), b"\xff\0");
-
-    let response = script(&world, r#"{ "ok": true }"#).await;
-    assert_eq!(response.status(), 200);
-    assert_eq!(response.headers()["content-type"], "application/json");
-    assert_eq!(response.text().await.unwrap(), r#"{ "ok": true }"#);
-
-    let response = script(&world, r#"{"statusCode":204}"#).await;
-    assert_eq!(response.status(), 204);
-    assert_eq!(response.headers().get("content-type"), None);
-}
-
+/// Source: "Create routes for HTTP APIs" (404), "Troubleshooting issues with HTTP API Lambda integrations" (500), captured
+/// traffic (503), "HTTP API quotas" (431).
 #[tokio::test]
 async fn the_gateways_own_errors_are_api_gateways() {
     let world = World::start_with(impatient(), None).await;
@@ -136,6 +101,7 @@ async fn the_gateways_own_errors_are_api_gateways() {
     assert_eq!(head.status(), 404);
 }
 
+/// Source: "HTTP API quotas", payload size, and "Lambda quotas", invocation payload. The text is inferred.
 #[tokio::test]
 async fn a_body_that_is_too_large_is_refused_and_not_reset() {
     const MEBIBYTE: usize = 1024 * 1024;
@@ -188,85 +154,18 @@ async fn a_413_does_not_wait_for_the_body() {
     }
 }
 
-fn cors_headers(headers: &HeaderMap) -> Vec<(&str, &str)> {
-    let mut headers: Vec<_> = headers
-        .iter()
-        .filter_map(|(name, value)| {
-            let name = name.as_str().strip_prefix("access-control-")?;
-            Some((name, value.to_str().unwrap()))
-        })
-        .collect();
-    headers.sort_unstable();
-    headers
-}
-
+/// Source: "HTTP API quotas" and "Lambda quotas": both can be set here.
 #[tokio::test]
-async fn with_cors_the_gateway_answers_for_the_functions() {
-    let cors = Cors {
-        allow_origins: vec!["https://chat.example".parse().unwrap()],
-        allow_methods: vec!["GET".parse().unwrap(), "POST".parse().unwrap()],
-        allow_headers: vec!["authorization".parse().unwrap()],
-        expose_headers: vec!["link".parse().unwrap()],
-        max_age: Some(Duration::from_mins(10)),
+async fn the_largest_sizes_can_be_set() {
+    let limits = Limits { http_body_bytes_max: 2000, payload_bytes_max: 2500, ..Limits::default() };
+    let gateway = Gateway { limits, ..Gateway::default() };
+    let site = Site::start_with(api([echo("POST /echo")]), gateway).await;
+    let post = async |bytes: usize| {
+        let request = site.http.post(site.url("/echo")).header("content-type", "text/plain");
+        request.body("x".repeat(bytes)).send().await.unwrap()
     };
-    let world = World::start_with(Limits::default(), Some(cors)).await;
-    let preflight = |origin: &'static str| {
-        let url = world.url("/api/anything");
-        let request = world.http.request(reqwest::Method::OPTIONS, url).header("origin", origin);
-        request.header("access-control-request-method", "POST").send()
-    };
-
-    let allowed = preflight("https://chat.example").await.unwrap();
-    assert_eq!(allowed.status(), StatusCode::NO_CONTENT);
-    assert_eq!(
-        cors_headers(allowed.headers()),
-        [
-            ("allow-headers", "authorization"),
-            ("allow-methods", "GET,POST"),
-            ("allow-origin", "https://chat.example"),
-            ("max-age", "600"),
-        ]
-    );
-    assert_eq!(allowed.headers()["apigw-requestid"].len(), 16);
-    let foreign = preflight("https://evil.example").await.unwrap();
-    assert_eq!(foreign.status(), StatusCode::NO_CONTENT);
-    assert_eq!(cors_headers(foreign.headers()), []);
-
-    let answer = response(200, &json!({ "access-control-allow-origin": "*" }), "hi");
-    let post = |origin: Option<&'static str>| {
-        let request =
-            world.http.post(world.url("/api/script")).header("content-type", "text/plain");
-        let request = request.body(answer.clone());
-        origin
-            .map(|origin| request.try_clone().unwrap().header("origin", origin))
-            .unwrap_or(request)
-            .send()
-    };
-    let allowed = post(Some("https://chat.example")).await.unwrap();
-    assert_eq!(
-        cors_headers(allowed.headers()),
-        [("allow-origin", "https://chat.example"), ("expose-headers", "link")]
-    );
-    for origin in [None, Some("https://evil.example")] {
-        let response = post(origin).await.unwrap();
-        assert_eq!(response.status(), 200);
-        assert_eq!(cors_headers(response.headers()), []);
-    }
-    let request =
-        world.http.get(world.url("/api/unknown")).header("origin", "https://chat.example");
-    let not_found = request.send().await.unwrap();
-    assert_eq!(not_found.status(), 404);
-    assert_eq!(cors_headers(not_found.headers()).len(), 2);
-}
-
-#[tokio::test]
-async fn without_cors_the_functions_answer_for_themselves() {
-    let world = World::start().await;
-    let answer = response(200, &json!({ "access-control-allow-origin": "*" }), "hi");
-    let answer = script(&world, answer).await;
-    assert_eq!(cors_headers(answer.headers()), [("allow-origin", "*")]);
-    let url = world.url("/api/echo");
-    let preflight = world.http.request(reqwest::Method::OPTIONS, url).header("origin", "https://a");
-    let preflight = preflight.header("access-control-request-method", "POST").send().await.unwrap();
-    assert_eq!(preflight.status(), 404);
+    assert_eq!(post(1500).await.status(), 200);
+    // An event is longer than its body.
+    assert_error(post(2000).await, 413, "Request Entity Too Large").await;
+    assert_error(post(2001).await, 413, "Request Entity Too Large").await;
 }

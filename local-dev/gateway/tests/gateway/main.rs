@@ -2,10 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod assumed;
+mod authorizer;
+mod bounds;
 mod closing;
 mod connections_api;
+mod cors;
 mod handshake;
+mod hostile;
 mod http_api;
+mod http_responses;
+mod http_routes;
+mod inspector;
 mod messages;
+mod routes;
 mod shutdown;
+mod site;
 mod support;
+mod throttle;

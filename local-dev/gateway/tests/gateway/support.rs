@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use gateway::{
-    Cors, Function, FunctionError, Gateway, HttpApi, Limits, WebSocketApi,
+    Cors, Function, FunctionError, Gateway, HttpApi, HttpRoute, Invocation, Limits, WebSocketApi,
+    WebSocketRoute,
     server::{Bound, Server},
 };
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Error, Message},
+    tungstenite::{Error, Message, client::IntoClientRequest},
 };
 use url::form_urlencoded::byte_serialize;
 
@@ -43,38 +43,52 @@ impl World {
     }
 
     pub(crate) async fn start_with(limits: Limits, cors: Option<Cors>) -> Self {
+        Self::start_changed(limits, cors, |_gateway, _recorder| {}).await
+    }
+
+    /// Starts a gateway whose WebSocket API is another.
+    pub(crate) async fn start_api(change: impl FnOnce(&mut WebSocketApi, &Recorder)) -> Self {
+        Self::start_changed(Limits::default(), None, |gateway, recorder| {
+            change(&mut gateway.websocket_apis[0], recorder);
+        })
+        .await
+    }
+
+    pub(crate) async fn start_changed(
+        limits: Limits,
+        cors: Option<Cors>,
+        change: impl FnOnce(&mut Gateway, &Recorder),
+    ) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
-        let gate = Arc::new(Semaphore::new(0));
-        let function = |name, script: fn(&Value) -> String| {
-            let (sender, gate) = (sender.clone(), Arc::clone(&gate));
-            Function::new(name, move |event: Bytes| {
-                let (sender, gate) = (sender.clone(), Arc::clone(&gate));
-                async move {
-                    let event: Value = serde_json::from_slice(&event).unwrap();
-                    // A test that has seen enough no longer listens.
-                    sender.send(event.clone()).ok();
-                    act(&script(&event), &gate).await
-                }
-            })
-        };
-        let http_api = HttpApi {
-            path_prefix: "/api".to_owned(),
-            routes: vec![
-                ("POST /api/echo".to_owned(), function("echo", Value::to_string)),
-                ("GET /api/echo".to_owned(), function("echo", Value::to_string)),
-                ("POST /api/script".to_owned(), function("script", script_of_body)),
-            ],
-            cors,
-        };
+        let recorder = Recorder { events: sender, gate: Arc::new(Semaphore::new(0)) };
+        let function = |name, script: fn(&Value) -> String| recorder.function(name, script);
+        let routes = vec![
+            http_route("POST /api/echo", function("echo", Value::to_string)),
+            http_route("GET /api/echo", function("echo", Value::to_string)),
+            http_route("POST /api/script", function("script", script_of_body)),
+        ];
+        let mut http_api = HttpApi::new(HttpApi::DEFAULT_STAGE, routes).unwrap();
+        if let Some(cors) = cors {
+            http_api = http_api.with_cors(cors).unwrap();
+        }
         let websocket_api = WebSocketApi {
             stage: "ws".to_owned(),
-            connect: Some(function("connect", script_of_query)),
-            default: Some(function("message", script_of_message)),
-            disconnect: Some(function("disconnect", |_event| OK.to_owned())),
+            routes: vec![
+                websocket_route("$connect", function("connect", script_of_query)),
+                websocket_route("$default", function("message", script_of_message)),
+                websocket_route("$disconnect", function("disconnect", |_event| OK.to_owned())),
+            ],
+            ..WebSocketApi::default()
         };
-        let gateway = Gateway { http_api, websocket_api, fallback: Router::new(), limits };
+        let mut gateway = Gateway {
+            http_api: Some(http_api),
+            websocket_apis: vec![websocket_api],
+            limits,
+            ..Gateway::default()
+        };
+        change(&mut gateway, &recorder);
         let server = Bound::to("127.0.0.1", 0).await.unwrap().serve(gateway);
-        Self { server, events, gate, http: reqwest::Client::new() }
+        Self { server, events, gate: recorder.gate, http: reqwest::Client::new() }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -95,7 +109,19 @@ impl World {
     /// Opens a socket whose `$connect` follows `script`; or the status and the body of the refusal.
     pub(crate) async fn connect_with(&self, script: &str) -> Result<Socket, (u16, String)> {
         let script: String = byte_serialize(script.as_bytes()).collect();
-        match connect_async(self.socket_url(&format!("?script={script}"))).await {
+        self.open(&format!("?script={script}")).await
+    }
+
+    /// Opens a socket; or the status and the body of the refusal.
+    pub(crate) async fn open(&self, query: &str) -> Result<Socket, (u16, String)> {
+        Self::open_request(self.socket_url(query)).await
+    }
+
+    /// Opens a socket as `request` says; or the status and the body of the refusal.
+    pub(crate) async fn open_request(
+        request: impl IntoClientRequest + Unpin,
+    ) -> Result<Socket, (u16, String)> {
+        match connect_async(request).await {
             Ok((socket, _response)) => Ok(socket),
             Err(Error::Http(response)) => {
                 let body = response.body().clone().unwrap_or_default();
@@ -150,6 +176,40 @@ impl World {
     }
 }
 
+fn http_route(key: &str, function: Function) -> HttpRoute {
+    HttpRoute { key: key.parse().unwrap(), function, timeout: None }
+}
+
+/// Makes functions.
+pub(crate) struct Recorder {
+    events: mpsc::UnboundedSender<Value>,
+    gate: Arc<Semaphore>,
+}
+
+impl Recorder {
+    /// A function that records its events and does what `script` says.
+    pub(crate) fn function<S>(&self, name: &str, script: S) -> Function
+    where
+        S: Fn(&Value) -> String + Send + Sync + 'static,
+    {
+        let (events, gate) = (self.events.clone(), Arc::clone(&self.gate));
+        let script = Arc::new(script);
+        Function::new(name, move |invocation: Invocation| {
+            let (events, gate, script) = (events.clone(), Arc::clone(&gate), Arc::clone(&script));
+            async move {
+                let event: Value = serde_json::from_slice(&invocation.event).unwrap();
+                // A test that has seen enough no longer listens.
+                events.send(event.clone()).ok();
+                act(&script(&event), &gate).await
+            }
+        })
+    }
+}
+
+pub(crate) fn websocket_route(key: &str, function: Function) -> WebSocketRoute {
+    WebSocketRoute { key: key.to_owned(), function, two_way: false, timeout: None }
+}
+
 pub(crate) async fn read_to_end(tcp: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     timeout(PATIENCE, tcp.read_to_end(&mut answer)).await.expect("an end").unwrap();
@@ -159,12 +219,19 @@ pub(crate) async fn read_to_end(tcp: &mut TcpStream) -> String {
 /// The response of a function that has nothing to say.
 pub(crate) const OK: &str = r#"{"statusCode":200}"#;
 
-/// Does what a script says: `fail`, `panic`, `hang`, `wait` for the gate, or answer the script itself.
+/// Does what a script says: `fail`, `unauthorized`, `throttled`, `panic`, `hang`, `wait` for the gate, or answer the script
+/// itself.
 async fn act(script: &str, gate: &Semaphore) -> Result<Bytes, FunctionError> {
     match script {
-        "fail" => {
-            Err(FunctionError { error_type: "Test".to_owned(), message: "as told".to_owned() })
-        }
+        "fail" => Err(FunctionError::Failed {
+            error_type: "Test".to_owned(),
+            message: "as told".to_owned(),
+        }),
+        "unauthorized" => Err(FunctionError::Failed {
+            error_type: "Error".to_owned(),
+            message: "Unauthorized".to_owned(),
+        }),
+        "throttled" => Err(FunctionError::Throttled),
         "panic" => panic!("as told"),
         "hang" => std::future::pending().await,
         "wait" => {
@@ -179,14 +246,16 @@ fn script_of_body(event: &Value) -> String {
     event["body"].as_str().unwrap().to_owned()
 }
 
-fn script_of_query(event: &Value) -> String {
+pub(crate) fn script_of_query(event: &Value) -> String {
     event["queryStringParameters"]["script"].as_str().unwrap_or(OK).to_owned()
 }
 
 /// A message is a script, where it is one.
-fn script_of_message(event: &Value) -> String {
+pub(crate) fn script_of_message(event: &Value) -> String {
     let message = event["body"].as_str().unwrap();
-    let is_script = ["fail", "panic", "hang", "wait", "malformed"].contains(&message);
+    let scripts = ["fail", "throttled", "panic", "hang", "wait", "malformed"];
+    let message = message.trim_start();
+    let is_script = scripts.contains(&message) || message.starts_with("{\"statusCode\":");
     if is_script { message } else { OK }.to_owned()
 }
 
@@ -197,7 +266,8 @@ pub(crate) fn response(status: u16, headers: &Value, body: &str) -> String {
 
 /// Limits with a short time for functions.
 pub(crate) fn impatient() -> Limits {
-    Limits { integration_timeout: Duration::from_millis(50), ..Limits::default() }
+    let short = Duration::from_millis(50);
+    Limits { integration_timeout: short, http_integration_timeout: short, ..Limits::default() }
 }
 
 /// The next message to the client that is not a pong.

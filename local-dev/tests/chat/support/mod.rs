@@ -1,5 +1,6 @@
 //! What stories stand on: a running chat on a database of its own, clients, a clock to move.
 
+pub mod bootstraps;
 pub mod browser;
 pub mod connections;
 pub mod descriptions;
@@ -11,7 +12,7 @@ pub mod runtime_api;
 pub mod socket;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     ops::Deref,
     path::PathBuf,
     sync::{
@@ -22,12 +23,18 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use bootstraps::FakeTime;
 use gateway::{
-    Gateway, Limits,
+    Credentials, Gateway,
     server::{Bound, Server},
 };
 use local_dev::{
+    apis,
+    bootstraps::{self as run_bootstraps, Bootstraps},
+    certificate::Certificate,
     chat::{self, Chat},
+    environment::{EnvVars, Environment},
+    functions::Runner,
     static_files::StaticFiles,
 };
 use postgres::Postgres;
@@ -48,11 +55,15 @@ pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// A database system.
+/// A database system, and what runs the functions.
 #[derive(Clone)]
 pub enum Backend {
+    /// SQLite, and functions in this process.
     Sqlite,
+    /// PostgreSQL, and functions in this process.
     Postgres(Arc<Postgres>),
+    /// PostgreSQL, and functions compiled as Lambda runs them.
+    Bootstraps(Arc<Postgres>),
 }
 
 impl Backend {
@@ -60,13 +71,13 @@ impl Backend {
     async fn create_database(&self, directory: &TempDir, name: &str) -> String {
         match self {
             Self::Sqlite => format!("sqlite://{}", directory.path().join(name).display()),
-            Self::Postgres(server) => server.create_database().await,
+            Self::Postgres(server) | Self::Bootstraps(server) => server.create_database().await,
         }
     }
 
     /// Deletes a database that this made.
     pub async fn clean_up(&self, url: &str) {
-        if let Self::Postgres(server) = self {
+        if let Self::Postgres(server) | Self::Bootstraps(server) = self {
             server.drop_database(url).await;
         }
     }
@@ -75,26 +86,33 @@ impl Backend {
     fn bcrypt_cost(&self) -> &'static str {
         match self {
             Self::Sqlite => "4",
-            Self::Postgres(_) => "10",
+            Self::Postgres(_) | Self::Bootstraps(_) => "10",
         }
     }
 }
 
 /// A clock that stands still until a story moves it.
 #[derive(Clone)]
-pub struct MovableClock(Arc<AtomicI64>);
+pub struct MovableClock {
+    now: Arc<AtomicI64>,
+    /// What compiled functions go by.
+    fake_time: Option<FakeTime>,
+}
 
 impl MovableClock {
-    fn start() -> Self {
-        Self(Arc::new(AtomicI64::new(Clock::system().now().0)))
+    fn start(fake_time: Option<FakeTime>) -> Self {
+        Self { now: Arc::new(AtomicI64::new(Clock::system().now().0)), fake_time }
     }
 
     pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
+        self.now.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
+        if let Some(fake_time) = &self.fake_time {
+            fake_time.advance(by);
+        }
     }
 
     pub fn clock(&self) -> Clock {
-        let now = Arc::clone(&self.0);
+        let now = Arc::clone(&self.now);
         Clock::from_fn(move || UnixMillis(now.load(Ordering::Relaxed)))
     }
 }
@@ -108,7 +126,7 @@ pub struct World {
     directory: TempDir,
     settings: HashMap<String, String>,
     store: Store,
-    server: Option<Server>,
+    server: Option<(Server, Runner)>,
 }
 
 impl Deref for World {
@@ -133,7 +151,9 @@ impl World {
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let store = Store::open(&database_url, 2).unwrap();
-        let clock = MovableClock::start();
+        let fake_time =
+            matches!(backend, Backend::Bootstraps(_)).then(|| FakeTime::start(&directory));
+        let clock = MovableClock::start(fake_time);
         let room = Room::new(String::new());
         let mut world =
             Self { room, clock, backend, database_url, directory, settings, store, server: None };
@@ -144,8 +164,15 @@ impl World {
     /// Starts the chat again, on the same database, with one more setting.
     pub async fn restart_with(&mut self, name: &str, value: &str) {
         self.settings.insert(name.to_owned(), value.to_owned());
-        self.server.take().unwrap().shutdown().await;
+        self.stop().await;
         self.serve().await;
+    }
+
+    /// Ends the gateway, then the functions.
+    pub async fn stop(&mut self) {
+        let (server, runner) = self.server.take().unwrap();
+        server.shutdown().await;
+        runner.shutdown().await;
     }
 
     async fn serve(&mut self) {
@@ -157,12 +184,57 @@ impl World {
         settings.insert("LOG".to_owned(), log);
         let endpoint = format!("{}/ws", self.base_url());
         settings.entry("CONNECTIONS_ENDPOINT".to_owned()).or_insert(endpoint);
-        let lookup = Lookup::from_fn(move |name| settings.get(name).cloned());
-        let chat = chat::start(lookup, self.clock.clock()).await;
-        let Chat { http_api, websocket_api, .. } = chat.unwrap();
-        let fallback = StaticFiles::open(&static_dir()).unwrap().router();
-        let limits = Limits::default();
-        self.server = Some(bound.serve(Gateway { http_api, websocket_api, fallback, limits }));
+        let lookup = Lookup::from_fn({
+            let settings = settings.clone();
+            move |name| settings.get(name).cloned()
+        });
+        let options = template::Options {
+            settings: chat::parameters(&lookup),
+            ..template::Options::default()
+        };
+        let template = template::read(chat::TEMPLATE, &options).unwrap();
+        assert_eq!(template.warnings, []);
+        let mut runner = self.runner(lookup, settings, bound.address().to_string()).await;
+        let functions = runner.functions(&template).unwrap();
+        let gateway = Gateway {
+            http_api: apis::http_api(&template, &functions).unwrap(),
+            websocket_apis: apis::websocket_apis(&template, &functions).unwrap(),
+            fallback: StaticFiles::open(&static_dir()).unwrap().router(),
+            tls: runner.tls(),
+            ..Gateway::default()
+        };
+        self.server = Some((bound.serve(gateway), runner));
+    }
+
+    async fn runner(
+        &self,
+        lookup: Lookup,
+        settings: HashMap<String, String>,
+        authority: String,
+    ) -> Runner {
+        let chat = Chat::start(lookup.clone(), self.clock.clock()).await.unwrap();
+        let Some(fake_time) = &self.clock.fake_time else {
+            return Runner::InProcess(chat);
+        };
+        chat.close().await;
+        let options = run_bootstraps::Options {
+            dir: bootstraps::directory().expect("the suite has looked for them"),
+            concurrency_max: 100,
+            init_timeout: Duration::from_secs(10),
+            idle_time_max: Duration::from_mins(5),
+            freeze: true,
+            payload_bytes_max: 6 * 1024 * 1024,
+        };
+        let mut variables: BTreeMap<String, String> = settings.into_iter().collect();
+        variables.extend(fake_time.variables());
+        let environment = Environment {
+            env_vars: EnvVars::for_all(variables),
+            settings: lookup,
+            credentials: Credentials::default(),
+            certificate: Certificate::generate("127.0.0.1").unwrap(),
+            authority,
+        };
+        Runner::Bootstraps(Bootstraps::new(options), Box::new(environment))
     }
 
     pub fn database_url(&self) -> &str {
@@ -172,6 +244,11 @@ impl World {
     /// What local-dev as a process is told.
     pub fn settings(&self) -> &HashMap<String, String> {
         &self.settings
+    }
+
+    /// The folder of the bootstraps, if they are what runs.
+    pub fn compiled_functions(&self) -> Option<PathBuf> {
+        matches!(self.backend, Backend::Bootstraps(_)).then(bootstraps::directory).flatten()
     }
 
     pub fn directory(&self) -> &std::path::Path {

@@ -93,5 +93,8 @@ fn command(world: &World, port: u16, settings: &[(&str, &str)]) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true);
+    if let Some(dir) = world.compiled_functions() {
+        command.arg("--functions").arg(dir);
+    }
     command
 }

@@ -1,0 +1,155 @@
+//! Notices a binary message at its first frame. The WebSocket library shows a message when all of it is there, but API
+//! Gateway closes a socket as soon as a binary frame begins.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// A TCP connection on which frames come in.
+pub(crate) struct WatchedStream {
+    tcp: TcpStream,
+    frames: Frames,
+}
+
+impl WatchedStream {
+    /// Watches `tcp`, of which `read` has been read.
+    pub(crate) fn new(tcp: TcpStream, read: &[u8]) -> Self {
+        let mut frames = Frames::default();
+        frames.pass(read);
+        Self { tcp, frames }
+    }
+
+    /// Whether a binary frame has begun.
+    pub(crate) const fn has_seen_binary(&self) -> bool {
+        self.frames.has_binary
+    }
+}
+
+/// Where in its frames a client's stream is.
+#[derive(Default)]
+struct Frames {
+    /// As much as is there of a frame's header, without its mask.
+    header: [u8; 10],
+    header_bytes: usize,
+    /// What is left of the mask and the payload, in bytes.
+    rest: u64,
+    has_binary: bool,
+}
+
+impl Frames {
+    fn pass(&mut self, mut bytes: &[u8]) {
+        const BINARY: u8 = 2;
+
+        loop {
+            let skipped = usize::try_from(self.rest).unwrap_or(usize::MAX).min(bytes.len());
+            bytes = &bytes[skipped..];
+            self.rest -= skipped as u64;
+            let Some((&byte, after)) = bytes.split_first() else { return };
+            bytes = after;
+            self.header[self.header_bytes] = byte;
+            self.header_bytes += 1;
+            if let Some(rest) = self.rest_of_frame() {
+                self.has_binary |= self.header[0] & 0x0f == BINARY;
+                self.rest = rest;
+                self.header_bytes = 0;
+            }
+        }
+    }
+
+    /// How many bytes follow the header (RFC 6455, 5.2), when it is complete.
+    fn rest_of_frame(&self) -> Option<u64> {
+        let header = &self.header[..self.header_bytes];
+        let (_first, rest) = header.split_first()?;
+        let (second, length) = rest.split_first()?;
+        let payload = match second & 0x7f {
+            126 => u16::from_be_bytes(length.try_into().ok()?).into(),
+            127 => u64::from_be_bytes(length.try_into().ok()?),
+            short => short.into(),
+        };
+        let mask = if second & 0x80 == 0 { 0 } else { 4 };
+        Some(payload.saturating_add(mask))
+    }
+}
+
+impl AsyncRead for WatchedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.tcp).poll_read(context, buffer))?;
+        self.frames.pass(&buffer.filled()[before..]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for WatchedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frame with a mask of zeros.
+    fn frame(first: u8, payload: usize) -> Vec<u8> {
+        let length = match payload {
+            0..126 => vec![0x80 | u8::try_from(payload).unwrap()],
+            126..65536 => [&[0xfe], &u16::try_from(payload).unwrap().to_be_bytes()[..]].concat(),
+            _ => [&[0xff], &(payload as u64).to_be_bytes()[..]].concat(),
+        };
+        // A payload that looks like binary frames.
+        [&[first][..], &length, &[0; 4], &vec![0x82; payload]].concat()
+    }
+
+    #[test]
+    fn a_binary_frame_is_seen_when_its_header_is_there() {
+        let text =
+            [0, 1, 125, 126, 127, 1000, 65535, 65536, 100_000].map(|bytes| frame(0x81, bytes));
+        let others = [frame(0x01, 3), frame(0x80, 200), frame(0x89, 125), frame(0x88, 2)];
+        let harmless = [text.concat(), others.concat()].concat();
+        for binary in [frame(0x82, 0), frame(0x02, 10), frame(0x82, 300), frame(0x02, 100_000)] {
+            for chunk in [1, 7, 4096] {
+                let mut frames = Frames::default();
+                for bytes in harmless.chunks(chunk) {
+                    frames.pass(bytes);
+                    assert!(!frames.has_binary);
+                }
+                for bytes in binary.chunks(chunk) {
+                    frames.pass(bytes);
+                }
+                assert!(frames.has_binary);
+            }
+        }
+    }
+
+    #[test]
+    fn an_impossible_length_is_only_skipped() {
+        let mut frames = Frames::default();
+        frames.pass(&[0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+        frames.pass(&[0x82; 10_000]);
+        assert!(!frames.has_binary);
+    }
+}

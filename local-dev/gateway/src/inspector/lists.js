@@ -1,0 +1,134 @@
+// @ts-check
+/**
+ * The two lists: connections and invocations.
+ *
+ * @import { Connection, Invocation, Store } from "./store.js"
+ */
+import { duration, find, fromTemplate, request, setPart, setText, setTime, size } from "./api.js";
+import { mood, outcome } from "./store.js";
+
+/** The longest bar is as long as API Gateway waits, in milliseconds. */
+const DURATION_MS_MAX = 30_000;
+
+/** @param {Store} store */
+export function mountConnections(store) {
+  const list = find("#connections-list");
+  const error = find("#connections-error");
+
+  list.addEventListener("click", async (event) => {
+    const button = /** @type {Element} */ (event.target).closest("button");
+    const id = button?.closest("li")?.dataset.id;
+    if (!id) return;
+    setText(error, "");
+    try {
+      await request("DELETE", `/connections/${encodeURIComponent(id)}`);
+    } catch (failure) {
+      setText(error, `It was not cut. ${/** @type {Error} */ (failure).message}`);
+    }
+  });
+
+  return () => {
+    const { total, connections } = store.view.connections;
+    setText(find("#connections-number"), String(total));
+    find("#connections-empty").hidden = total > 0;
+    const more = find("#connections-more");
+    more.hidden = total <= connections.length;
+    setText(more, `and ${total - connections.length} older ones`);
+    reconcile(list, connections, "connection", showConnection);
+  };
+}
+
+/** @param {HTMLElement} row @param {Connection} connection */
+function showConnection(row, connection) {
+  setPart(row, "id", connection.id);
+  setPart(row, "stage", connection.stage);
+  setPart(row, "source", connection.source_ip);
+  setTime(row, "since", connection.connected_at);
+  setTime(row, "active", connection.last_active_at);
+  setPart(row, "queued", connection.queued_bytes > 0 ? ` · ${size(connection.queued_bytes)} wait` : "");
+  setPart(row, "agent", connection.user_agent ?? "no user agent");
+  find("[data-part=cut]", row).setAttribute("aria-label", `Cut ${connection.id}`);
+}
+
+/** @param {Store} store @param {(id: string) => void} select */
+export function mountInvocations(store, select) {
+  const list = find("#invocations-list");
+
+  list.addEventListener("click", (event) => {
+    const id = /** @type {Element} */ (event.target).closest("li")?.dataset.id;
+    if (id) select(id);
+  });
+  list.addEventListener("keydown", (event) => {
+    const rows = /** @type {HTMLElement[]} */ ([...list.querySelectorAll(".row")]);
+    const at = rows.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+    /** @type {Record<string, number>} */
+    const moves = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: rows.length - 1 };
+    const target = at < 0 ? undefined : rows[moves[event.key] ?? -1];
+    if (!target) return;
+    event.preventDefault();
+    takeFocus(list, target);
+    target.focus();
+  });
+
+  return () => {
+    const invocations = store.invocations;
+    const all = store.view.invocations.length;
+    setText(find("#invocations-number"), invocations.length === all ? String(all) : `${invocations.length} of ${all}`);
+    const empty = find("#invocations-empty");
+    empty.hidden = invocations.length > 0;
+    setText(empty, all > 0 ? "No invocation has these words." : "No function has run yet.");
+    setText(find("#paused"), store.paused ? `Paused. ${store.missed} new since then.` : "");
+    reconcile(list, invocations, "invocation", (row, invocation) => {
+      showInvocation(row, invocation);
+      const button = find(".row", row);
+      button.setAttribute("aria-current", String(invocation.id === store.selected));
+    });
+    const selected = /** @type {HTMLElement | null} */ (list.querySelector(".row[aria-current=true]"));
+    if (!list.contains(document.activeElement)) {
+      takeFocus(list, selected ?? /** @type {HTMLElement | null} */ (list.querySelector(".row")));
+    }
+  };
+}
+
+/** Makes one row the one that Tab comes to. @param {HTMLElement} list @param {HTMLElement | null} row */
+function takeFocus(list, row) {
+  list.querySelectorAll(".row[tabindex='0']").forEach((other) => other.setAttribute("tabindex", "-1"));
+  row?.setAttribute("tabindex", "0");
+}
+
+/** @param {HTMLElement} row @param {Invocation} invocation */
+function showInvocation(row, invocation) {
+  const { duration_ms, start, replay_of } = invocation;
+  row.dataset.mood = mood(invocation);
+  setPart(row, "outcome", outcome(invocation));
+  setPart(row, "function", invocation.function);
+  setPart(row, "route", invocation.route);
+  setPart(row, "badges", [start === "cold" ? "cold" : "", replay_of === null ? "" : "replay"].filter(Boolean).join(" · "));
+  setPart(row, "duration", duration(duration_ms));
+  const share = Math.log1p(duration_ms ?? 0) / Math.log1p(DURATION_MS_MAX);
+  find("[data-part=fill]", row).style.setProperty("--share", String(Math.min(share, 1)));
+  setTime(row, "time", invocation.started_at, 3);
+}
+
+/**
+ * Makes a list show `records`, touching only what is another.
+ * @template {{id: string}} T
+ * @param {HTMLElement} list
+ * @param {T[]} records
+ * @param {string} template
+ * @param {(row: HTMLElement, record: T) => void} show
+ */
+function reconcile(list, records, template, show) {
+  const rows = new Map([...list.children].map((row) => [/** @type {HTMLElement} */ (row).dataset.id, row]));
+  const ids = new Set(records.map(({ id }) => id));
+  for (const [id, row] of rows) if (!ids.has(id ?? "")) row.remove();
+  records.forEach((record, at) => {
+    let row = /** @type {HTMLElement | undefined} */ (rows.get(record.id));
+    if (!row) {
+      row = fromTemplate(template);
+      row.dataset.id = record.id;
+    }
+    show(row, record);
+    if (list.children[at] !== row) list.insertBefore(row, list.children[at] ?? null);
+  });
+}

@@ -1,0 +1,455 @@
+//! The inspector: what it shows, what it does, and whom it refuses.
+
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use gateway::{Function, Invocation, Limits};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+use crate::support::{OK, PATIENCE, World, next_message, response, send};
+
+const SECRET: &str = "S3cr3t-0123456789";
+const JWT: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl";
+
+impl World {
+    fn inspect(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, self.url(&format!("/_local{path}")))
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
+        let answer = self.inspect(method, path).body(body.to_string()).send().await.unwrap();
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        (status, if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() })
+    }
+
+    async fn look(&self, path: &str) -> Value {
+        let (status, answer) = self.ask(Method::GET, path, &Value::Null).await;
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+
+    async fn script(&self, script: &str) -> u16 {
+        let request = self.http.post(self.url("/api/script")).header("content-type", "text/plain");
+        request.body(script.to_owned()).send().await.unwrap().status().as_u16()
+    }
+
+    async fn follow(&self) -> Feed {
+        let answer = self.inspect(Method::GET, "/events").send().await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        Feed { bytes: Box::pin(answer.bytes_stream()), text: String::new() }
+    }
+
+    async fn post_to(&self, connection: &str) -> u16 {
+        let url = self.url(&format!("/ws/@connections/{connection}"));
+        self.http.post(url).body("hi").send().await.unwrap().status().as_u16()
+    }
+}
+
+/// The live feed.
+struct Feed {
+    bytes: Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>,
+    text: String,
+}
+
+impl Feed {
+    /// The next event's kind and document. `None` at the end.
+    async fn next(&mut self) -> Option<(String, Value)> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let field = |name: &str| {
+                    event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned)
+                };
+                let found = field("event: ").zip(field("data: "));
+                self.text = self.text.split_off(self.text.len() - rest.len());
+                if let Some((kind, document)) = found {
+                    return Some((kind, serde_json::from_str(&document).unwrap()));
+                }
+            } else {
+                let bytes = timeout(PATIENCE, self.bytes.next()).await.expect("an event")?;
+                self.text.push_str(str::from_utf8(&bytes.unwrap()).unwrap());
+            }
+        }
+    }
+
+    /// The next event of a kind for which `accept` is true.
+    async fn until(&mut self, wanted: &str, accept: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let (kind, document) = self.next().await.unwrap();
+            if kind == wanted && accept(&document) {
+                return document;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn invocations_are_listed_and_told() {
+    let world = World::start().await;
+    let answer = response(201, &json!({ "x-one": "1" }), "done");
+    assert_eq!(world.script(&answer).await, 201);
+    assert_eq!(world.script("fail").await, 500);
+    world.http.get(world.url("/api/echo")).send().await.unwrap();
+
+    let list = world.look("/invocations").await;
+    let outcomes = |list: &Value| -> Vec<Value> {
+        let list = list.as_array().unwrap().iter();
+        list.map(|entry| json!([entry["function"], entry["outcome"], entry["status"]])).collect()
+    };
+    let expected = [
+        json!(["echo", "ok", null]),
+        json!(["script", "error", null]),
+        json!(["script", "ok", 201]),
+    ];
+    assert_eq!(outcomes(&list), expected);
+    assert_eq!(outcomes(&world.look("/invocations?function=script").await), expected[1..]);
+    assert_eq!(outcomes(&world.look("/invocations?function=script&limit=1").await), expected[1..2]);
+    assert_eq!(outcomes(&world.look("/invocations?function=nobody").await), [Value::Null; 0]);
+    assert_eq!(list[1]["error"], "Test: as told");
+
+    let id = list[2]["id"].as_str().unwrap();
+    let told = world.look(&format!("/invocations/{id}")).await;
+    assert_eq!(told["route"], "POST /api/script");
+    assert_eq!(told["start"], "in-process");
+    assert_eq!(told["replay_of"], Value::Null);
+    assert_eq!(told["request_id"], told["event"]["requestContext"]["requestId"]);
+    assert_eq!(told["event"]["body"], answer);
+    assert_eq!(told["response"].to_string(), answer);
+    assert_eq!(told["response_is_json"], true);
+    assert_eq!(told["response_bytes"], answer.len());
+    assert_eq!(told["log"], json!([]));
+    assert!(told["duration_ms"].as_f64().unwrap() >= 0.0);
+
+    assert_eq!(world.ask(Method::GET, "/invocations?limit=-1", &Value::Null).await.0, 400);
+    let (status, answer) = world.ask(Method::GET, "/invocations/unknown", &Value::Null).await;
+    assert_eq!((status, answer["message"].is_string()), (404, true));
+}
+
+#[tokio::test]
+async fn no_more_invocations_are_listed_than_are_remembered() {
+    let world = World::start().await;
+    for number in 0..205 {
+        world.http.get(world.url(&format!("/api/echo?n={number}"))).send().await.unwrap();
+    }
+    let list = world.look("/invocations").await;
+    let list = list.as_array().unwrap();
+    assert_eq!(list.len(), 200);
+    let oldest = world.look(&format!("/invocations/{}", list[199]["id"].as_str().unwrap())).await;
+    assert_eq!(oldest["event"]["rawQueryString"], "n=5");
+}
+
+#[tokio::test]
+async fn large_bodies_are_shown_cut() {
+    let world = World::start().await;
+    let body = "x".repeat(1024 * 1024);
+    let request = world.http.post(world.url("/api/echo")).header("content-type", "text/plain");
+    request.body(body.clone()).send().await.unwrap();
+    let list = world.look("/invocations").await;
+    assert!(list[0]["event_bytes"].as_u64().unwrap() > 1024 * 1024);
+    let told = world.look(&format!("/invocations/{}", list[0]["id"].as_str().unwrap())).await;
+    let shown = told["event"]["body"].as_str().unwrap();
+    assert!(shown.len() < 100_000 && shown.ends_with("… [cut: 1048576 bytes in all]"));
+}
+
+#[tokio::test]
+async fn connections_are_listed_and_can_be_cut() {
+    let mut world = World::start().await;
+    assert_eq!(world.look("/connections").await, json!([]));
+    let (_first, first_id) = world.connect().await;
+    let (mut second, second_id) = world.connect().await;
+    let list = world.look("/connections").await;
+    let connection =
+        list.as_array().unwrap().iter().find(|entry| entry["id"] == *second_id).unwrap();
+    assert_eq!(list.as_array().unwrap().len(), 2);
+    assert_eq!(
+        (&connection["stage"], &connection["source_ip"]),
+        (&json!("ws"), &json!("127.0.0.1"))
+    );
+    assert_eq!(connection["queued_bytes"], 0);
+    assert_eq!(
+        connection["connected_at"].as_str().unwrap().len(),
+        "2026-11-23T10:15:43.377Z".len()
+    );
+
+    let (status, _) =
+        world.ask(Method::DELETE, &format!("/connections/{second_id}"), &Value::Null).await;
+    assert_eq!(status, 204);
+    let end = timeout(PATIENCE, second.next()).await.unwrap();
+    assert!(matches!(end, Some(Err(_)) | None), "{end:?}");
+    let (id, code, _reason) = world.disconnect().await;
+    assert_eq!((id, code), (second_id.clone(), 1006));
+    let list = world.look("/connections").await;
+    assert_eq!((list.as_array().unwrap().len(), &list[0]["id"]), (1, &json!(first_id)));
+    let (status, _) =
+        world.ask(Method::DELETE, &format!("/connections/{second_id}"), &Value::Null).await;
+    assert_eq!(status, 404);
+}
+
+#[tokio::test]
+async fn the_feed_tells_what_begins_and_ends() {
+    let mut world = World::start().await;
+    assert_eq!(world.script(OK).await, 200);
+    let mut feed = world.follow().await;
+    let (kind, snapshot) = feed.next().await.unwrap();
+    assert_eq!(kind, "snapshot");
+    assert_eq!(snapshot["invocations"][0]["function"], "script");
+    assert_eq!(snapshot["connections"], json!({ "total": 0, "connections": [] }));
+    world.any_event().await;
+
+    let (mut socket, id) = world.connect().await;
+    let connections = feed.until("connections", |document| document["total"] == 1).await;
+    assert_eq!(connections["connections"][0]["id"], *id);
+    send(&mut socket, "wait").await;
+    let is_message = |document: &Value| document["function"] == "message";
+    let running = feed.until("invocation", is_message).await;
+    assert_eq!((&running["outcome"], &running["duration_ms"]), (&json!("running"), &Value::Null));
+    world.gate.add_permits(1);
+    let ended = feed
+        .until("invocation", |document| is_message(document) && document["outcome"] != "running")
+        .await;
+    assert_eq!(
+        (&ended["id"], &ended["outcome"], &ended["status"]),
+        (&running["id"], &json!("ok"), &json!(200))
+    );
+    drop(socket);
+    feed.until("connections", |document| document["total"] == 0).await;
+
+    // The feed does not hold up the gateway's end.
+    let begun = std::time::Instant::now();
+    world.stop().await;
+    assert!(begun.elapsed() < PATIENCE);
+    while feed.next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn a_replay_has_the_original_event() {
+    let mut world = World::start().await;
+    let body = json!({ "username": "alice", "password": SECRET });
+    world.http.post(world.url("/api/echo")).json(&body).send().await.unwrap();
+    let original = world.any_event().await;
+    let id = world.look("/invocations").await[0]["id"].as_str().unwrap().to_owned();
+
+    let (status, replay) =
+        world.ask(Method::POST, &format!("/invocations/{id}/replay"), &Value::Null).await;
+    assert_eq!(status, 200);
+    assert_eq!(world.any_event().await, original);
+    assert_eq!((&replay["replay_of"], &replay["outcome"]), (&json!(id), &json!("ok")));
+    assert_ne!(replay["id"], id);
+    assert!(!replay.to_string().contains(SECRET), "{replay}");
+    assert_eq!(world.look("/invocations").await[0]["id"], replay["id"]);
+    let (status, _) = world.ask(Method::POST, "/invocations/unknown/replay", &Value::Null).await;
+    assert_eq!(status, 404);
+}
+
+#[tokio::test]
+async fn no_secret_leaves() {
+    let world = World::start_api(|api, recorder| {
+        api.routes[0].function = recorder.function("connect", |_event| {
+            response(200, &json!({ "sec-websocket-protocol": "chat.v1" }), "")
+        });
+        api.routes[1].function = Function::new("talkative", async |invocation: Invocation| {
+            invocation.entry.say(format!("tried password={SECRET} ok"));
+            invocation.entry.say(format!("{{\"fields\":{{\"refresh_token\":\"{SECRET}\"}}}}"));
+            invocation.entry.say(format!("got {JWT}"));
+            Ok(json!({ "statusCode": 200, "headers": { "set-cookie": SECRET }, "body": JWT })
+                .to_string()
+                .into())
+        });
+    })
+    .await;
+    let mut feed = world.follow().await;
+    let mut request = world.socket_url(&format!("?token={SECRET}")).into_client_request().unwrap();
+    request
+        .headers_mut()
+        .insert("sec-websocket-protocol", format!("chat.v1, bearer.{SECRET}").parse().unwrap());
+    request.headers_mut().insert("user-agent", JWT.parse().unwrap());
+    let mut socket = World::open_request(request).await.unwrap();
+    send(&mut socket, &json!({ "password": SECRET, "x": JWT }).to_string()).await;
+    let echo = world.http.post(world.url(&format!("/api/echo?token={SECRET}&n=1")));
+    let echo = echo
+        .header("authorization", format!("Bearer {SECRET}"))
+        .header("cookie", format!("sid={SECRET}"));
+    let echo = echo.header("content-type", "application/x-www-form-urlencoded");
+    echo.body(format!("password={SECRET}")).send().await.unwrap();
+
+    let is_done =
+        |document: &Value| document["function"] == "talkative" && document["outcome"] == "ok";
+    let mut seen = String::new();
+    loop {
+        let (_kind, document) = feed.next().await.unwrap();
+        seen.push_str(&document.to_string());
+        if is_done(&document) {
+            break;
+        }
+    }
+    let list = world.look("/invocations").await;
+    let mut functions = Vec::new();
+    for entry in list.as_array().unwrap() {
+        functions.push(entry["function"].as_str().unwrap());
+        let told = world.look(&format!("/invocations/{}", entry["id"].as_str().unwrap())).await;
+        assert!(told.to_string().contains("[redacted]"), "{told}");
+        seen.push_str(&told.to_string());
+    }
+    functions.sort_unstable();
+    assert_eq!(functions, ["connect", "echo", "talkative"]);
+    seen.push_str(&list.to_string());
+    seen.push_str(&world.look("/connections").await.to_string());
+    assert!(seen.contains("tried password=[redacted] ok"));
+    // The form is a body in base64.
+    let form_start =
+        &base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "password=S3cr3t")
+            [..16];
+    for secret in [SECRET, JWT, form_start] {
+        assert!(!seen.contains(secret), "{secret} in {seen}");
+    }
+}
+
+#[tokio::test]
+async fn faults_can_be_switched() {
+    let mut world = World::start().await;
+    let faults = world.look("/faults").await;
+    assert_eq!(faults["post-410"], 0.0);
+    assert!(faults.as_object().unwrap().values().all(|value| *value == 0.0));
+    let (mut socket, id) = world.connect().await;
+    assert_eq!(world.post_to(&id).await, 200);
+    next_message(&mut socket).await;
+
+    let (status, faults) = world.ask(Method::PUT, "/faults", &json!({ "post-410": 1 })).await;
+    assert_eq!((status, &faults["post-410"]), (200, &json!(1.0)));
+    assert_eq!(world.post_to(&id).await, 410);
+    let (status, faults) =
+        world.ask(Method::PATCH, "/faults", &json!({ "crash-before@script": 1 })).await;
+    assert_eq!(
+        (status, &faults["post-410"], &faults["crash-before@script"]),
+        (200, &json!(1.0), &json!(1.0))
+    );
+    assert_eq!(world.script(OK).await, 500);
+    assert_eq!(world.look("/invocations?function=script").await[0]["outcome"], "error");
+
+    for (faults, problem) in [
+        (
+            json!({ "post-404": 1 }),
+            "there is no fault \"post-404\"; there are drop-disconnect, post-410",
+        ),
+        (json!({ "cut": 2 }), "allowed is a share from 0 to 1"),
+        (json!({ "cut": "1" }), "an object of names and numbers"),
+        (json!(["cut"]), "an object of names and numbers"),
+    ] {
+        for method in [Method::PUT, Method::PATCH] {
+            let (status, answer) = world.ask(method, "/faults", &faults).await;
+            assert_eq!(status, 400);
+            assert!(answer["message"].as_str().unwrap().contains(problem), "{answer}");
+        }
+    }
+    assert_eq!(world.look("/faults").await["post-410"], 1.0, "a bad request changes nothing");
+
+    world.ask(Method::PATCH, "/faults", &json!({ "post-410": null })).await;
+    assert_eq!(world.post_to(&id).await, 200);
+    let (_, faults) = world.ask(Method::PUT, "/faults", &json!({})).await;
+    assert!(faults.as_object().unwrap().values().all(|value| *value == 0.0));
+    assert_eq!(world.script(OK).await, 200);
+}
+
+#[tokio::test]
+async fn limits_and_assumptions_are_shown() {
+    let limits = Limits { message_bytes_max: 1000, ..Limits::default() };
+    let world = World::start_with(limits, None).await;
+    let shown = world.look("/limits").await;
+    let limit = json!({ "name": "message-bytes", "value": 1000, "default": 131_072 });
+    assert!(shown["limits"].as_array().unwrap().contains(&limit), "{shown}");
+    assert_eq!(
+        shown["assumptions"].as_array().unwrap().len(),
+        gateway::assumptions::ASSUMPTIONS.len()
+    );
+}
+
+#[tokio::test]
+async fn the_page_and_its_files_are_served_with_their_headers() {
+    let world = World::start().await;
+    for (path, content_type) in [
+        ("", "text/html; charset=utf-8"),
+        ("/", "text/html; charset=utf-8"),
+        ("/inspector.js", "text/javascript; charset=utf-8"),
+        ("/inspector.css", "text/css; charset=utf-8"),
+        ("/limits", "application/json"),
+    ] {
+        let answer = world.inspect(Method::GET, path).send().await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["content-type"]),
+            (200, &content_type.parse().unwrap())
+        );
+        assert!(
+            answer.headers()["content-security-policy"]
+                .to_str()
+                .unwrap()
+                .starts_with("default-src 'none'; ")
+        );
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    }
+    let page = world.inspect(Method::GET, "").send().await.unwrap().text().await.unwrap();
+    for link in page.split("=\"/_local").skip(1) {
+        let path = link.split('"').next().unwrap();
+        assert_eq!(
+            world.inspect(Method::GET, path).send().await.unwrap().status().as_u16(),
+            200,
+            "{path}"
+        );
+    }
+    for (method, path, status) in [
+        (Method::GET, "/nothing", 404),
+        (Method::GET, "/a/b/c", 404),
+        (Method::POST, "/faults", 405),
+    ] {
+        let (answered, answer) = world.ask(method, path, &Value::Null).await;
+        assert_eq!((answered, answer["message"].is_string()), (status, true), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn only_this_machine_and_this_origin_are_answered() {
+    let world = World::start().await;
+    let own = world.server.local_addr();
+    let status = async |method: &str, path: &str, headers: &str| {
+        let request = format!(
+            "{method} /_local{path} HTTP/1.1\r\n{headers}Connection: close\r\nContent-Length: 2\r\n\r\n{{}}"
+        );
+        let answer = world.exchange(request).await;
+        answer.split(' ').nth(1).unwrap().parse::<u16>().unwrap()
+    };
+    for path in [
+        "",
+        "/",
+        "/inspector.js",
+        "/connections",
+        "/invocations",
+        "/events",
+        "/faults",
+        "/limits",
+        "/nothing",
+    ] {
+        assert_eq!(status("GET", path, "Host: evil.example\r\n").await, 403, "{path}");
+    }
+    assert_eq!(
+        status("GET", "/faults", "Host: localhost\r\nX-Forwarded-For: 127.0.0.1\r\n").await,
+        403
+    );
+    for (method, path) in [
+        ("PUT", "/faults"),
+        ("PATCH", "/faults"),
+        ("DELETE", "/connections/x"),
+        ("POST", "/invocations/x/replay"),
+    ] {
+        let foreign = format!("Host: {own}\r\nOrigin: http://evil.example\r\n");
+        assert_eq!(status(method, path, &foreign).await, 403, "{method}");
+        let same_site = format!("Host: {own}\r\nSec-Fetch-Site: same-site\r\n");
+        assert_eq!(status(method, path, &same_site).await, 403, "{method}");
+    }
+    let ours = format!("Host: {own}\r\nOrigin: http://{own}\r\nSec-Fetch-Site: same-origin\r\n");
+    assert_eq!(status("PUT", "/faults", &ours).await, 200);
+    assert_eq!(status("GET", "/faults", "Host: inspector.localhost\r\n").await, 200);
+}

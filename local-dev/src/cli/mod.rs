@@ -1,0 +1,236 @@
+//! The command line.
+
+mod limits;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{ArgAction, Args, Parser};
+use gateway::{
+    Assumptions, Faults,
+    assumptions::{ASSUMPTIONS, AssumptionError},
+    faults::FaultError,
+};
+
+pub use self::limits::LimitOptions;
+
+/// Runs the chat on this machine: an emulation of API Gateway and Lambda around the functions that run on AWS.
+///
+/// The first line on standard output is the address. The log goes to standard error. Ctrl-C ends in order. The inspector is
+/// at /_local.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    /// Host name or address to listen on
+    #[arg(long, default_value = "127.0.0.1")]
+    pub host: String,
+
+    /// Port to listen on; 0 picks a free one
+    #[arg(long, default_value_t = 3000)]
+    pub port: u16,
+
+    /// The database's URL. It goes before the setting `DATABASE_URL`.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Database, as sqlite://FILE or postgres://USER:PASSWORD@HOST/NAME \
+                [default: DATABASE_URL, or else sqlite://chat.db]"
+    )]
+    pub database_url: Option<String>,
+
+    /// Folder of the web UI
+    #[arg(long, value_name = "DIR", default_value = "static")]
+    pub static_dir: PathBuf,
+
+    /// What is served.
+    #[command(flatten)]
+    pub template: TemplateOptions,
+
+    /// How functions are run.
+    #[command(flatten)]
+    pub functions: FunctionOptions,
+
+    /// What the gateway allows.
+    #[command(flatten)]
+    pub limits: LimitOptions,
+
+    /// What else differs from the real thing.
+    #[command(flatten)]
+    pub emulation: EmulationOptions,
+}
+
+/// APIs, routes and functions
+#[derive(Debug, Args)]
+#[command(next_help_heading = "APIs, routes and functions")]
+pub struct TemplateOptions {
+    /// SAM template to serve, in place of the chat's own
+    #[arg(long, value_name = "FILE")]
+    pub template: Option<PathBuf>,
+
+    /// Value of a template's parameter; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
+    pub parameter: Vec<(String, String)>,
+
+    /// JSON file with functions' environment variables: {"Function": {"NAME": "value"}}, "Parameters" are for all
+    #[arg(long, value_name = "FILE")]
+    pub env_vars: Option<PathBuf>,
+}
+
+/// Compiled functions
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Compiled functions")]
+pub struct FunctionOptions {
+    /// Run the bootstraps in this folder, as `cargo lambda build` leaves them in target/lambda, in place of the functions
+    /// that are built in
+    #[arg(long, value_name = "DIR")]
+    pub functions: Option<PathBuf>,
+
+    /// Instances that may run at once, of all functions together
+    // AWS allows an account 1,000, new accounts often 10.
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, requires = "functions",
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub concurrency: u32,
+
+    /// Give an instance so many seconds to start
+    #[arg(long, value_name = "SECONDS", default_value = "10", requires = "functions",
+        value_parser = limits::seconds(10))]
+    pub init_timeout: Duration,
+
+    /// End an instance that had nothing to do for so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "300", requires = "functions",
+        value_parser = limits::seconds(3600))]
+    pub instance_idle_time: Duration,
+
+    /// Let instances run on between events, which Lambda does not
+    #[arg(long, requires = "functions")]
+    pub no_freeze: bool,
+}
+
+/// Faults and assumptions
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Faults and assumptions")]
+pub struct EmulationOptions {
+    /// Have something go wrong, for example post-410=0.1 for one post in ten; may be repeated. Shares from 0 to 1:
+    /// drop-disconnect, post-410, post-429, post-500, cut, crash-before, crash-after. Milliseconds: post-delay,
+    /// function-delay. Those of functions can name one: crash-after@message=1
+    #[arg(long, value_name = "FAULT=VALUE", action = ArgAction::Append)]
+    pub fault: Vec<String>,
+
+    /// Decide otherwise what is not known of API Gateway; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append)]
+    pub assume: Vec<String>,
+
+    /// Print what can be assumed otherwise, with the defaults
+    #[arg(long, exclusive = true)]
+    pub assumptions: bool,
+}
+
+impl EmulationOptions {
+    /// What goes wrong on demand.
+    ///
+    /// # Errors
+    /// When a fault cannot be understood.
+    pub fn faults(&self) -> Result<Faults, FaultError> {
+        let mut faults = Faults::default();
+        self.fault.iter().try_for_each(|pair| faults.set_pair(pair))?;
+        Ok(faults)
+    }
+
+    /// What the gateway takes for granted.
+    ///
+    /// # Errors
+    /// When an assumption cannot be understood.
+    pub fn assume(&self) -> Result<Assumptions, AssumptionError> {
+        let mut assumptions = Assumptions::default();
+        self.assume.iter().try_for_each(|pair| assumptions.set_pair(pair))?;
+        Ok(assumptions)
+    }
+
+    /// The table of what can be assumed otherwise.
+    pub fn table() -> String {
+        ASSUMPTIONS.iter().flat_map(|row| [row.to_string(), "\n".to_owned()]).collect()
+    }
+}
+
+fn parse_pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use gateway::{Limits, Rate};
+
+    use super::*;
+
+    fn parse(arguments: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(["local-dev"].into_iter().chain(arguments.split_whitespace()))
+    }
+
+    #[test]
+    fn the_defaults_are_awss() {
+        Cli::command().debug_assert();
+        let cli = parse("").unwrap();
+        assert_eq!((cli.host.as_str(), cli.port), ("127.0.0.1", 3000));
+        assert_eq!(cli.database_url, None);
+        assert_eq!(cli.static_dir, PathBuf::from("static"));
+        assert_eq!(cli.limits.limits(), Limits::default());
+        assert_eq!(cli.emulation.faults(), Ok(Faults::default()));
+        assert_eq!(cli.emulation.assume(), Ok(Assumptions::default()));
+    }
+
+    #[test]
+    fn limits_are_seconds_with_fractions_bytes_and_rates() {
+        let cli = parse(
+            "--idle-timeout 1.5 --max-duration 60 --integration-timeout 0.05 --frame-bytes 7 \
+             --connection-rate 3 --request-rate 20 --request-burst 10",
+        );
+        let limits = cli.unwrap().limits.limits();
+        assert_eq!(limits.idle_timeout, Duration::from_millis(1500));
+        assert_eq!(limits.max_duration, Duration::from_mins(1));
+        assert_eq!(limits.integration_timeout, Duration::from_millis(50));
+        assert_eq!(limits.frame_bytes_max, 7);
+        assert_eq!(limits.connection_rate, Some(Rate { per_second: 3.0, burst: 3 }));
+        assert_eq!(limits.request_rate, Some(Rate { per_second: 20.0, burst: 10 }));
+    }
+
+    #[test]
+    fn rates_can_be_lifted_and_time_can_fly() {
+        let limits = parse("--no-throttle --time-factor 3600").unwrap().limits.limits();
+        assert_eq!((limits.connection_rate, limits.request_rate), (None, None));
+        assert_eq!(limits.max_duration, Duration::from_secs(2));
+        assert_eq!(limits.integration_timeout, Limits::INTEGRATION_TIMEOUT);
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_refused_with_the_range() {
+        for (arguments, problem) in [
+            ("--idle-timeout=0", "must be from 0.001 to 600"),
+            ("--idle-timeout=-1", "must be from 0.001 to 600"),
+            ("--idle-timeout=NaN", "must be from 0.001 to 600"),
+            ("--max-duration=inf", "must be from 0.001 to 7200"),
+            ("--integration-timeout=30", "must be from 0.001 to 29"),
+            ("--idle-timeout ten", "not a number of seconds"),
+            ("--frame-bytes=0", "must be a whole number from 1 to 1048576"),
+            ("--connection-rate=0", "0 is not in 1..=1000000"),
+            ("--time-factor=0.5", "must be a number from 1 to 1000000"),
+            ("--parameter=Name", "must be NAME=VALUE"),
+            ("--no-freeze", "--functions <DIR>"),
+        ] {
+            let error = parse(arguments).unwrap_err().to_string();
+            assert!(error.contains(problem), "{arguments}: {error}");
+        }
+    }
+
+    #[test]
+    fn faults_and_assumptions_can_be_repeated() {
+        let cli = parse("--fault cut=0.5 --fault post-410=1 --assume ping-resets-idle=true");
+        let emulation = cli.unwrap().emulation;
+        let mut faults = Faults::default();
+        faults.set_pair("post-410=1").unwrap();
+        faults.set_pair("cut=0.5").unwrap();
+        assert_eq!(emulation.faults(), Ok(faults));
+        assert!(emulation.assume().unwrap().ping_resets_idle);
+        assert!(EmulationOptions::table().contains("ping-resets-idle=false\n"));
+    }
+}

@@ -1,0 +1,112 @@
+//! The environment variables of compiled functions.
+
+use std::{collections::BTreeMap, path::Path};
+
+use gateway::Credentials;
+use secrecy::ExposeSecret;
+use shared::settings::Lookup;
+use template::Variable;
+
+use crate::certificate::Certificate;
+
+/// The name under which the variables for all functions stand. The format of the file is SAM's.
+const ALL: &str = "Parameters";
+
+/// Environment variables that are set for one run, by the functions that get them. They go before all others, and need not
+/// be in the template.
+#[derive(Debug, Default)]
+pub struct EnvVars(BTreeMap<String, BTreeMap<String, String>>);
+
+/// Why such a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "--env-vars {file}: {problem}; it takes JSON of the form {{\"Function\": {{\"NAME\": \"value\"}}}}"
+)]
+pub struct EnvVarsError {
+    file: String,
+    problem: String,
+}
+
+impl EnvVars {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or holds something else.
+    pub fn read(file: &Path) -> Result<Self, EnvVarsError> {
+        let error = |problem| EnvVarsError { file: file.display().to_string(), problem };
+        let text = std::fs::read_to_string(file).map_err(|problem| error(problem.to_string()))?;
+        serde_json::from_str(&text).map(Self).map_err(|problem| error(problem.to_string()))
+    }
+
+    /// The same variables for all functions.
+    pub fn for_all(variables: BTreeMap<String, String>) -> Self {
+        Self([(ALL.to_owned(), variables)].into())
+    }
+
+    /// The variables for `function`: its own go before those for all.
+    fn of(&self, function: &template::Function) -> BTreeMap<String, String> {
+        let keys = [ALL, &function.name, &function.logical_id];
+        let variables = keys.into_iter().filter_map(|key| self.0.get(key)).flatten();
+        variables.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+}
+
+/// What functions find in their environment here, beside what their template says.
+pub struct Environment {
+    /// What was set for this run.
+    pub env_vars: EnvVars,
+    /// The settings of this program, which go before those of the template, as they do in SAM.
+    pub settings: Lookup,
+    /// What they sign with.
+    pub credentials: Credentials,
+    /// What the gateway shows, and they trust.
+    pub certificate: Certificate,
+    /// Where the gateway is, as `host:port`.
+    pub authority: String,
+}
+
+impl Environment {
+    /// The variables of `function`. What is known in the cloud only is left out; reading the template has warned of it.
+    pub fn of(&self, function: &template::Function) -> Vec<(String, String)> {
+        let mut variables = self.credentials();
+        let certificate = self.certificate.variables().into_iter();
+        variables
+            .extend(certificate.map(|(name, file)| (name.to_owned(), file.display().to_string())));
+        for (name, variable) in &function.environment {
+            if let Some(value) = self.settings.get(name).or_else(|| self.value(variable)) {
+                variables.insert(name.clone(), value);
+            }
+        }
+        variables.extend(self.env_vars.of(function));
+        variables.into_iter().collect()
+    }
+
+    /// What Lambda gives every function for calling AWS.
+    fn credentials(&self) -> BTreeMap<String, String> {
+        let Credentials { access_key_id, secret_access_key, session_token, region } =
+            &self.credentials;
+        let token = session_token.as_ref().map(ExposeSecret::expose_secret);
+        let variables = [
+            ("AWS_REGION", Some(region.as_str())),
+            ("AWS_DEFAULT_REGION", Some(region)),
+            ("AWS_ACCESS_KEY_ID", Some(access_key_id)),
+            ("AWS_SECRET_ACCESS_KEY", Some(secret_access_key.expose_secret())),
+            ("AWS_SESSION_TOKEN", token),
+        ];
+        let known = variables.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        known.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    fn value(&self, variable: &Variable) -> Option<String> {
+        match variable {
+            Variable::Known(value) => Some(value.clone()),
+            Variable::Endpoint { scheme: Some(scheme), path, .. } => {
+                Some(format!("{scheme}://{}{path}", self.authority))
+            }
+            Variable::Endpoint { scheme: None, path, .. } => {
+                Some(format!("{}{path}", self.authority))
+            }
+            Variable::Unknown { .. } => None,
+        }
+    }
+}

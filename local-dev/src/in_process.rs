@@ -1,0 +1,105 @@
+//! The chat's functions, run inside of this program.
+//!
+//! A function is invoked as Lambda would: with the bytes of a JSON event, which the same code parses that parses it on
+//! Lambda, and its answer is bytes of JSON again. What doesn't survive that journey here doesn't survive it there.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use gateway::{Function, FunctionError, Invocation};
+use lambda_http::{
+    Adapter, Context, LambdaEvent, Service, lambda_runtime::Diagnostic, request::LambdaRequest,
+    service_fn,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use shared::{
+    lambda::{HttpFunction, WebSocketFunction, respond},
+    settings::{SettingError, Settings},
+    websocket::Event,
+};
+
+use crate::invocation;
+
+/// The functions by the names of their binaries.
+///
+/// # Errors
+/// When a setting is missing or bad.
+pub(crate) fn functions(
+    settings: &Settings,
+) -> Result<HashMap<&'static str, Function>, SettingError> {
+    Ok(HashMap::from([
+        ("register", http::<register::Register>("register", settings)?),
+        ("login", http::<login::Login>("login", settings)?),
+        ("refresh", http::<refresh::Refresh>("refresh", settings)?),
+        ("logout", http::<logout::Logout>("logout", settings)?),
+        ("messages", http::<messages::Messages>("messages", settings)?),
+        ("connect", websocket::<connect::Connect>("connect", settings)?),
+        ("message", websocket::<message::Message>("message", settings)?),
+        ("disconnect", websocket::<disconnect::Disconnect>("disconnect", settings)?),
+    ]))
+}
+
+fn http<F: HttpFunction + 'static>(
+    name: &str,
+    settings: &Settings,
+) -> Result<Function, SettingError> {
+    let function = Arc::new(F::new(settings)?);
+    Ok(handled_by(name, move |event| {
+        let function = Arc::clone(&function);
+        async move {
+            let request: LambdaRequest = parse(&event)?;
+            let event = LambdaEvent::new(request, Context::default());
+            let mut adapter = Adapter::from(service_fn(|request| respond(&*function, request)));
+            let response = adapter.call(event).await.unwrap_or_else(|never| match never {});
+            serialize(&response)
+        }
+    }))
+}
+
+fn websocket<F: WebSocketFunction + 'static>(
+    name: &str,
+    settings: &Settings,
+) -> Result<Function, SettingError> {
+    let function = Arc::new(F::new(settings)?);
+    Ok(handled_by(name, move |event| {
+        let function = Arc::clone(&function);
+        async move {
+            let event: Event = parse(&event)?;
+            match function.handle(event).await {
+                Ok(answer) => serialize(&answer),
+                Err(error) => {
+                    error.log();
+                    let Diagnostic { error_type, error_message } = error.into();
+                    Err(FunctionError::Failed { error_type, message: error_message })
+                }
+            }
+        }
+    }))
+}
+
+/// A function called `name` whose events `handler` takes. What a handler leaves running when it has answered is reported.
+pub fn handled_by<H, F>(name: &str, handler: H) -> Function
+where
+    H: Fn(Bytes) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<Bytes, FunctionError>> + Send + 'static,
+{
+    let function: Arc<str> = name.into();
+    Function::new(name, move |Invocation { event, entry, .. }| {
+        let (function, handling) = (Arc::clone(&function), handler(event));
+        async move { invocation::run(&function, &entry, handling).await }
+    })
+}
+
+fn parse<T: DeserializeOwned>(event: &[u8]) -> Result<T, FunctionError> {
+    serde_json::from_slice(event).map_err(|error| FunctionError::Failed {
+        error_type: "Runtime.UnmarshalError".to_owned(),
+        message: error.to_string(),
+    })
+}
+
+fn serialize(answer: &impl Serialize) -> Result<Bytes, FunctionError> {
+    serde_json::to_vec(answer).map(Bytes::from).map_err(|error| FunctionError::Failed {
+        error_type: "Runtime.MarshalError".to_owned(),
+        message: error.to_string(),
+    })
+}
