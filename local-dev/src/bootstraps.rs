@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    future::ready,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -60,6 +61,10 @@ impl Bootstraps {
         function: &template::Function,
         environment: Vec<(String, String)>,
     ) -> Result<Function, ConfigError> {
+        if function.reserved_concurrency == Some(0) {
+            // That is how a function is switched off.
+            return Ok(Function::new(&function.name, |_| ready(Err(FunctionError::Throttled))));
+        }
         let bootstrap = self.bootstrap(function, environment)?;
         self.functions.push(bootstrap.clone());
         let entries = Arc::clone(&self.entries);

@@ -62,15 +62,17 @@ pub fn with_local_defaults(
     }))
 }
 
-/// The same settings for programs in other folders: the path of a SQLite database is absolute.
+/// The same settings for compiled functions. They work in folders of their own, so the path of a SQLite database is
+/// absolute; and where the gateway is, their template knows better, unless `environment` says so.
 ///
 /// # Errors
 /// When the working directory is gone.
-pub fn for_other_folders(settings: Lookup) -> io::Result<Lookup> {
+pub fn for_bootstraps(settings: Lookup, environment: Lookup) -> io::Result<Lookup> {
     let folder = std::env::current_dir()?;
-    Ok(Lookup::from_fn(move |name| {
-        let value = settings.get(name)?;
-        Some(if name == "DATABASE_URL" { absolute(&value, &folder) } else { value })
+    Ok(Lookup::from_fn(move |name| match name {
+        "CONNECTIONS_ENDPOINT" => environment.get(name),
+        "DATABASE_URL" => settings.get(name).map(|url| absolute(&url, &folder)),
+        _ => settings.get(name),
     }))
 }
 

@@ -42,7 +42,7 @@ pub async fn set_up(cli: &Cli, address: SocketAddr) -> Result<Setup, Box<dyn Err
     logging::start_with(&environment, InvocationLog)?;
     let credentials = Credentials::from_environment(|name| environment.get(name));
     let settings = settings::with_local_defaults(
-        environment,
+        environment.clone(),
         cli.database_url.as_deref(),
         address,
         &credentials,
@@ -69,7 +69,7 @@ pub async fn set_up(cli: &Cli, address: SocketAddr) -> Result<Setup, Box<dyn Err
             let reachable = settings::reachable(address);
             let environment = Environment {
                 env_vars: env_vars.unwrap_or_default(),
-                settings: settings::for_other_folders(settings)?,
+                settings: settings::for_bootstraps(settings, environment)?,
                 credentials: credentials.clone(),
                 certificate: Certificate::generate(&cli.host)?,
                 authority: reachable.to_string(),
