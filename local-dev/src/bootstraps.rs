@@ -42,8 +42,8 @@ pub struct Bootstraps {
 /// come when their invocation has ended.
 type Entries = Arc<Mutex<VecDeque<(String, Entry)>>>;
 
-/// How many of them.
-const ENTRIES_MAX: usize = 256;
+/// How many of them. More than may run at once.
+const ENTRIES_MAX: usize = 1024;
 
 impl Bootstraps {
     /// No functions yet.
@@ -82,7 +82,11 @@ impl Bootstraps {
         let Options { dir, init_timeout, idle_time_max, freeze, payload_bytes_max, .. } =
             &self.options;
         let reserved = function.reserved_concurrency.map(|number| number as usize);
-        let mut config = Config::new(&function.name, dir.join(&function.binary).join("bootstrap"));
+        // `cargo lambda build` names folders by binaries, `sam build` by logical ids.
+        let folders =
+            [&function.binary, &function.logical_id].map(|name| dir.join(name).join("bootstrap"));
+        let bootstrap = folders.iter().find(|bootstrap| bootstrap.is_file()).unwrap_or(&folders[0]);
+        let mut config = Config::new(&function.name, bootstrap);
         config.environment = environment;
         config.memory_mb = function.memory_mb;
         config.timeout = Duration::from_secs(function.timeout_secs.into());
@@ -110,8 +114,10 @@ async fn invoke(
     remember(entries, id.clone(), entry.clone());
     let outcome =
         function.invoke(lambda::Invocation { request_id: id, event, trace_id: None }).await;
-    let Outcome { result, cold, .. } = outcome;
-    entry.started(if cold { Start::Cold } else { Start::Warm });
+    let Outcome { result, cold, instance, .. } = outcome;
+    if instance.is_some() {
+        entry.started(if cold { Start::Cold } else { Start::Warm });
+    }
     result.map_err(|error| match error {
         InvokeError::Function(error) => {
             FunctionError::Failed { error_type: error.error_type, message: error.message }

@@ -36,12 +36,13 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// A certificate for `host` and for the names of this machine.
+    /// A certificate for `hosts` and for the names of this machine.
     ///
     /// # Errors
     /// When it cannot be made, or not be kept in a file for the functions.
-    pub fn generate(host: &str) -> Result<Self, Box<dyn Error>> {
-        let names = [host, "localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    pub fn generate(hosts: &[&str]) -> Result<Self, Box<dyn Error>> {
+        let names = [hosts, &["localhost", "127.0.0.1", "::1"]].concat();
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names)?;
         let key = PrivateKeyDer::try_from(signing_key.serialize_der())?;
         let provider = Arc::new(ring::default_provider());

@@ -18,9 +18,6 @@ use crate::in_process;
 /// The chat's template, which the cloud deploys and local-dev serves.
 pub const TEMPLATE: &str = include_str!("../../infra/template.yaml");
 
-/// The binary that brings the database up to date: a template that has it is the chat's, or made of it.
-pub const MIGRATE: &str = "migrate";
-
 /// Connections to the database, which all functions share.
 const DATABASE_CONNECTIONS: u32 = 8;
 
@@ -83,7 +80,7 @@ pub async fn prepare_for_bootstraps(lookup: Lookup) -> Result<(), StartError> {
     Ok(())
 }
 
-/// What the template's parameters are when nothing is said of them. Functions get the database's URL and the secret from the
+/// The parameters of the chat's template. Functions get the database's URL and the secret from the
 /// settings, which go before what the template says.
 pub fn parameters(settings: &Lookup) -> BTreeMap<String, String> {
     let origins = settings.get("ALLOWED_ORIGINS").unwrap_or_default();

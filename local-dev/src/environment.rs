@@ -110,3 +110,73 @@ impl Environment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEMPLATE: &str = "
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Sockets:
+    Type: AWS::Serverless::WebSocketApi
+    Properties:
+      StageName: live
+      RouteSelectionExpression: $request.body.action
+      Routes: { $default: { FunctionArn: !GetAtt Shop.Arn } }
+  Shop:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: provided.al2023
+      Handler: bootstrap
+      Environment:
+        Variables:
+          DATABASE_URL: mysql://shop/db
+          JWT_SECRET: the shop's own
+          ENDPOINT: !Sub https://${Sockets}.execute-api.${AWS::Region}.amazonaws.com/live
+          QUEUE: !GetAtt Jobs.Arn
+          SIZE: 7
+  Jobs: { Type: AWS::SQS::Queue }
+";
+
+    /// The variables of the template's function, but for those that have to do with AWS and with certificates.
+    fn variables(env_vars: EnvVars, settings: &'static [(&str, &str)]) -> Vec<(String, String)> {
+        let find = |name: &str| settings.iter().find(|(setting, _)| *setting == name);
+        let settings =
+            Lookup::from_fn(move |name| find(name).map(|(_, value)| (*value).to_owned()));
+        let environment = Environment {
+            env_vars,
+            settings,
+            credentials: Credentials::default(),
+            certificate: Certificate::generate(&[]).expect("it can be kept"),
+            authority: "127.0.0.1:3000".to_owned(),
+        };
+        let template = template::read(TEMPLATE, &template::Options::default()).expect("it is good");
+        let is_own = |(name, _): &(String, String)| {
+            !name.starts_with("AWS_") && !name.contains("CERT") && !name.contains("CA_BUNDLE")
+        };
+        environment.of(&template.functions[0]).into_iter().filter(is_own).collect()
+    }
+
+    #[test]
+    fn a_function_gets_what_its_template_says() {
+        let expected = [
+            ("DATABASE_URL", "mysql://shop/db"),
+            ("ENDPOINT", "https://127.0.0.1:3000/live"),
+            ("JWT_SECRET", "the shop's own"),
+            ("SIZE", "7"),
+        ];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(variables(EnvVars::default(), &[("LOG", "info")]), expected);
+    }
+
+    #[test]
+    fn what_is_set_for_a_run_goes_before_the_settings_and_these_before_the_template() {
+        let env_vars = BTreeMap::from([("SIZE".to_owned(), "9".to_owned())]);
+        let variables =
+            variables(EnvVars::for_all(env_vars), &[("SIZE", "8"), ("JWT_SECRET", "x")]);
+        let of =
+            |name: &str| &variables.iter().find(|(own, _)| own == name).expect("it is there").1;
+        assert_eq!((of("SIZE").as_str(), of("JWT_SECRET").as_str()), ("9", "x"));
+    }
+}

@@ -23,7 +23,7 @@ pub enum RunError {
     /// The template names a function that is not part of this program.
     #[error(
         "{logical_id} (line {line}): no function {binary:?} is built in; \
-         build it with cargo lambda build and name the folder with --functions target/lambda"
+         add it to local-dev/src/in_process.rs, or build all and name the folder with --functions"
     )]
     NotBuiltIn {
         /// Its name in the template.
@@ -62,13 +62,16 @@ impl Runner {
     }
 
     fn function(&mut self, function: &template::Function) -> Result<Function, RunError> {
-        let template::Function { logical_id, binary, line, .. } = function;
+        let template::Function { logical_id, name, binary, line, .. } = function;
         match self {
-            Self::InProcess(chat) => chat.function(binary).ok_or_else(|| RunError::NotBuiltIn {
-                logical_id: logical_id.clone(),
-                binary: binary.clone(),
-                line: *line,
-            }),
+            Self::InProcess(chat) => match chat.function(binary) {
+                Some(function) => Ok(function.named(name)),
+                None => Err(RunError::NotBuiltIn {
+                    logical_id: logical_id.clone(),
+                    binary: binary.clone(),
+                    line: *line,
+                }),
+            },
             Self::Bootstraps(bootstraps, environment) => {
                 bootstraps.function(function, environment.of(function)).map_err(|source| {
                     RunError::Bootstrap { logical_id: logical_id.clone(), line: *line, source }

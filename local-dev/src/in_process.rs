@@ -83,10 +83,9 @@ where
     H: Fn(Bytes) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Bytes, FunctionError>> + Send + 'static,
 {
-    let function: Arc<str> = name.into();
     Function::new(name, move |Invocation { event, entry, .. }| {
-        let (function, handling) = (Arc::clone(&function), handler(event));
-        async move { invocation::run(&function, &entry, handling).await }
+        let handling = handler(event);
+        async move { invocation::run(&entry, handling).await }
     })
 }
 

@@ -37,7 +37,7 @@ struct Current {
 type Tasks = Arc<Mutex<HashMap<task::Id, &'static Location<'static>>>>;
 
 /// Runs a handler as the invocation that `entry` remembers, and reports what it leaves running.
-pub(crate) async fn run<T>(function: &str, entry: &Entry, handler: impl Future<Output = T>) -> T {
+pub(crate) async fn run<T>(entry: &Entry, handler: impl Future<Output = T>) -> T {
     let tasks = Tasks::default();
     let current = Current { entry: entry.clone(), tasks: Arc::clone(&tasks) };
     let output = CURRENT.scope(current, handler).await;
@@ -46,7 +46,7 @@ pub(crate) async fn run<T>(function: &str, entry: &Entry, handler: impl Future<O
             "the task spawned at {place} was still running when the function had answered; \
              on Lambda it would be frozen now: await it before answering"
         );
-        tracing::error!(function, problem, "work left running");
+        tracing::error!(function = entry.function(), problem, "work left running");
         entry.say(format!("ERROR work left running: {problem}"));
     }
     output

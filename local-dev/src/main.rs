@@ -3,7 +3,7 @@
 use std::{
     error::Error,
     io::{Write, stderr, stdout},
-    process::{ExitCode, exit},
+    process::ExitCode,
     time::Duration,
 };
 
@@ -16,10 +16,16 @@ use local_dev::{
     setup::Setup,
     static_files::StaticFiles,
 };
-use tokio::{select, time::timeout};
+use tokio::{
+    select,
+    time::{Instant, timeout_at},
+};
 
-/// What is left of the five seconds in which the program ends, when the server has had its share.
-const RUNNER_END_TIME_MAX: Duration = Duration::from_millis(300);
+/// The program ends within five seconds of being asked to.
+const END_TIME_MAX: Duration = Duration::from_millis(4900);
+
+/// The status of a program that Ctrl-C has ended: 128 and the signal's number.
+const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -36,12 +42,12 @@ fn main() -> ExitCode {
     // What has not ended by now is not waited for.
     runtime.shutdown_background();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => fail(&*error),
     }
 }
 
-async fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
+async fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
     let mut signals = Signals::listen()?;
     let limits = cli.limits.limits();
     let faults = cli.emulation.faults()?;
@@ -49,10 +55,10 @@ async fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     let fallback = page(cli)?;
     let (bound, setup) = select! {
         started = start(cli) => started?,
-        () = signals.next() => return Ok(()),
+        () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
     let Setup { http_api, websocket_apis, credentials, tls, runner } = setup;
-    let credentials = Some(credentials);
+    let credentials = (!cli.emulation.no_signatures).then_some(credentials);
     let gateway = Gateway {
         http_api,
         websocket_apis,
@@ -66,25 +72,28 @@ async fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     let server = bound.serve(gateway);
     writeln!(stdout(), "listening on http://{}", server.local_addr())?;
     stdout().flush()?;
+    tracing::info!("what happens is shown at http://{}/_local", server.local_addr());
 
     signals.next().await;
     tracing::info!("closing sockets; press Ctrl-C again to exit at once");
+    let end_at = Instant::now() + END_TIME_MAX;
     let end = async {
         server.shutdown().await;
         // A function that has not ended by now may still hold a connection: that is not waited for.
-        timeout(RUNNER_END_TIME_MAX, runner.shutdown()).await.ok();
+        timeout_at(end_at, runner.shutdown()).await.ok();
     };
     select! {
-        () = end => Ok(()),
-        () = signals.next() => exit(130),
+        () = end => Ok(ExitCode::SUCCESS),
+        () = signals.next() => Ok(ExitCode::from(INTERRUPTED)),
     }
 }
 
 /// The web UI. Somebody else's template need not have one.
-fn page(cli: &Cli) -> Result<Router, Box<dyn Error>> {
+fn page(cli: &Cli) -> Result<Option<Router>, Box<dyn Error>> {
+    let is_default = cli.static_dir.as_os_str() == "static";
     match StaticFiles::open(&cli.static_dir) {
-        Ok(files) => Ok(files.router()),
-        Err(_) if cli.template.template.is_some() => Ok(Router::new()),
+        Ok(files) => Ok(Some(files.router())),
+        Err(_) if cli.template.template.is_some() && is_default => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -95,6 +104,7 @@ async fn start(cli: &Cli) -> Result<(Bound, Setup), Box<dyn Error>> {
     let setup = setup::set_up(cli, bound.address()).await?;
     Ok((bound, setup))
 }
+
 fn fail(error: &(impl Error + ?Sized)) -> ExitCode {
     // If standard error is gone, there is nobody to tell.
     writeln!(stderr(), "local-dev: {error}").ok();

@@ -1,6 +1,6 @@
 //! From the command line to APIs with functions behind them.
 
-use std::{error::Error, fs, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, error::Error, fs, net::SocketAddr, path::Path, sync::Arc};
 
 use gateway::{Credentials, HttpApi, WebSocketApi};
 use shared::{clock::Clock, logging, settings::Lookup};
@@ -12,7 +12,7 @@ use crate::{
     bootstraps::{self, Bootstraps},
     certificate::Certificate,
     chat::{self, Chat},
-    cli::{Cli, TemplateOptions},
+    cli::Cli,
     environment::{EnvVars, Environment},
     functions::Runner,
     invocation::InvocationLog,
@@ -41,72 +41,140 @@ pub async fn set_up(cli: &Cli, address: SocketAddr) -> Result<Setup, Box<dyn Err
     let environment = Lookup::environment();
     logging::start_with(&environment, InvocationLog)?;
     let credentials = Credentials::from_environment(|name| environment.get(name));
-    let settings = settings::with_local_defaults(
-        environment.clone(),
-        cli.database_url.as_deref(),
-        address,
-        &credentials,
-    )?;
-    let template = read_template(&cli.template, &settings, &credentials)?;
+    let place = Place { cli, address, credentials: &credentials };
+    let (template, mut runner) = match &cli.template.template {
+        None => place.chat(environment).await?,
+        Some(file) => place.project(file, environment)?,
+    };
     for warning in &template.warnings {
         tracing::warn!("{warning}");
     }
-    let mut runner = match &cli.functions.functions {
-        None => Runner::InProcess(Chat::start(settings, Clock::system()).await?),
-        Some(dir) => {
-            if template.functions.iter().any(|function| function.binary == chat::MIGRATE) {
-                chat::prepare_for_bootstraps(settings.clone()).await?;
-            }
-            let options = bootstraps::Options {
-                dir: dir.clone(),
-                concurrency_max: cli.functions.concurrency as usize,
-                init_timeout: cli.functions.init_timeout,
-                idle_time_max: cli.functions.instance_idle_time,
-                freeze: !cli.functions.no_freeze,
-                payload_bytes_max: cli.limits.payload_bytes,
-            };
-            let env_vars = cli.template.env_vars.as_deref().map(EnvVars::read).transpose()?;
-            let reachable = settings::reachable(address);
-            let environment = Environment {
-                env_vars: env_vars.unwrap_or_default(),
-                settings: settings::for_bootstraps(settings, environment)?,
-                credentials: credentials.clone(),
-                certificate: Certificate::generate(&cli.host)?,
-                authority: reachable.to_string(),
-            };
-            Runner::Bootstraps(Bootstraps::new(options), Box::new(environment))
-        }
-    };
+    tracing::debug!(passed_over = ?template.passed_over, "what makes no difference here");
     let functions = runner.functions(&template)?;
+    let account = cli.limits.limits().request_rate;
+    let mut websocket_apis = apis::websocket_apis(&template, &functions, account)?;
+    for api in &mut websocket_apis {
+        api.serialize = cli.emulation.serialize;
+    }
     Ok(Setup {
         tls: runner.tls(),
-        http_api: apis::http_api(&template, &functions)?,
-        websocket_apis: apis::websocket_apis(&template, &functions)?,
+        http_api: apis::http_api(&template, &functions, account)?,
+        websocket_apis,
         credentials,
         runner,
     })
 }
 
-/// The template that is asked for, or the chat's.
-fn read_template(
-    options: &TemplateOptions,
-    settings: &Lookup,
-    credentials: &Credentials,
-) -> Result<Template, Box<dyn Error>> {
-    let (name, text) = match &options.template {
-        None => ("infra/template.yaml".to_owned(), chat::TEMPLATE.to_owned()),
-        Some(file) => {
-            let name = file.display().to_string();
-            let text = fs::read_to_string(file)
-                .map_err(|error| format!("--template {name}: {error}; it takes a SAM template"))?;
-            (name, text)
+/// What both kinds of projects are set up with.
+struct Place<'a> {
+    cli: &'a Cli,
+    address: SocketAddr,
+    credentials: &'a Credentials,
+}
+
+impl Place<'_> {
+    /// This chat: its settings have defaults, and its functions are part of this program unless compiled ones are given.
+    async fn chat(&self, environment: Lookup) -> Result<(Template, Runner), Box<dyn Error>> {
+        let settings = settings::with_local_defaults(
+            environment.clone(),
+            self.cli.database_url.as_deref(),
+            self.address,
+            self.credentials,
+        )?;
+        let template =
+            self.read("infra/template.yaml", chat::TEMPLATE, chat::parameters(&settings))?;
+        let dir = self.cli.functions.functions.as_deref();
+        dir.map_or(Ok(()), check_folder)?;
+        let runner = match dir {
+            None => Runner::InProcess(Chat::start(settings, Clock::system()).await?),
+            Some(dir) => {
+                chat::prepare_for_bootstraps(settings.clone()).await?;
+                self.bootstraps(dir, settings::for_bootstraps(settings, environment)?)?
+            }
+        };
+        Ok((template, runner))
+    }
+
+    /// Any other project: nothing of the chat is in it.
+    fn project(
+        &self,
+        file: &Path,
+        environment: Lookup,
+    ) -> Result<(Template, Runner), Box<dyn Error>> {
+        let name = file.display().to_string();
+        let text = fs::read_to_string(file)
+            .map_err(|error| format!("--template {name}: {error}; it takes a SAM template"))?;
+        let parameters = self.cli.template.parameter.iter().cloned().collect();
+        let template = self.read(&name, &text, parameters)?;
+        let dir = self.cli.functions.functions.as_deref();
+        let dir =
+            dir.ok_or("--template needs --functions DIR, the folder of the compiled functions")?;
+        check_folder(dir)?;
+        Ok((template, self.bootstraps(dir, environment)?))
+    }
+
+    fn read(
+        &self,
+        name: &str,
+        text: &str,
+        parameters: BTreeMap<String, String>,
+    ) -> Result<Template, Box<dyn Error>> {
+        let region = self.credentials.region.clone();
+        let options = template::Options { parameters, region, ..template::Options::default() };
+        let template =
+            template::read(text, &options).map_err(|error| format!("{name}: {error}"))?;
+        check_faults(self.cli, &template)?;
+        Ok(template)
+    }
+
+    fn bootstraps(&self, dir: &Path, settings: Lookup) -> Result<Runner, Box<dyn Error>> {
+        let Cli { functions, limits, template, host, .. } = self.cli;
+        let options = bootstraps::Options {
+            dir: dir.to_owned(),
+            concurrency_max: functions.concurrency as usize,
+            init_timeout: functions.init_timeout,
+            idle_time_max: functions.instance_idle_time,
+            freeze: !functions.no_freeze,
+            payload_bytes_max: limits.payload_bytes,
+        };
+        if self.address.ip().is_unspecified() {
+            tracing::warn!(
+                "functions reach @connections by the host that a client asked for, and the certificate is for \
+                 localhost only: clients that ask for another need CONNECTIONS_ENDPOINT"
+            );
         }
-    };
-    let options = template::Options {
-        parameters: options.parameter.iter().cloned().collect(),
-        settings: chat::parameters(settings),
-        region: credentials.region.clone(),
-        ..template::Options::default()
-    };
-    template::read(&text, &options).map_err(|error| format!("{name}: {error}").into())
+        let env_vars = template.env_vars.as_deref().map(EnvVars::read).transpose()?;
+        let reachable = settings::reachable(self.address);
+        let environment = Environment {
+            env_vars: env_vars.unwrap_or_default(),
+            settings,
+            credentials: self.credentials.clone(),
+            certificate: Certificate::generate(&[host, &reachable.ip().to_string()])?,
+            authority: reachable.to_string(),
+        };
+        Ok(Runner::Bootstraps(Bootstraps::new(options), Box::new(environment)))
+    }
+}
+
+fn check_folder(dir: &Path) -> Result<(), Box<dyn Error>> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let dir = dir.display();
+    Err(format!("--functions {dir}: no such folder; it takes one that has NAME/bootstrap").into())
+}
+
+/// A fault of a function that is not there would never happen.
+fn check_faults(cli: &Cli, template: &Template) -> Result<(), Box<dyn Error>> {
+    let faults = cli.emulation.faults()?;
+    let is_there = |name: &&str| template.functions.iter().any(|function| function.name == **name);
+    match faults.functions().find(|name| !is_there(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let names: Vec<&str> =
+                template.functions.iter().map(|function| function.name.as_str()).collect();
+            Err(format!("--fault: there is no function {name:?}; there are {}", names.join(", "))
+                .into())
+        }
+    }
 }

@@ -101,3 +101,58 @@ fn wrong_usage_is_status_2() {
         assert_eq!(output.stdout, b"");
     }
 }
+
+#[test]
+fn another_project_is_served_without_a_trace_of_the_chat() {
+    const TEMPLATE: &str = "
+Transform: AWS::Serverless-2016-10-31
+Parameters:
+  JwtSecret: { Type: String, Default: short }
+Resources:
+  Migrate:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: provided.al2023
+      Handler: bootstrap
+      Environment: { Variables: { DATABASE_URL: mysql://own/db, JWT_SECRET: !Ref JwtSecret } }
+      Events: { Get: { Type: HttpApi, Properties: { Method: GET, Path: /shop } } }
+";
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("functions/Migrate");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::copy("/bin/true", folder.join("bootstrap")).unwrap();
+    std::fs::write(directory.path().join("template.yaml"), TEMPLATE).unwrap();
+    let arguments = ["--port", "0", "--template", "template.yaml", "--functions", "functions"];
+    let mut command = local_dev(&directory, &arguments);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("listening on "), "{line}");
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+
+    let mut files: Vec<_> = std::fs::read_dir(directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    files.sort_unstable();
+    assert_eq!(files, ["functions", "static", "template.yaml"]);
+}
+
+#[test]
+fn a_project_that_cannot_be_served_is_refused_with_what_is_missing() {
+    assert_refused(
+        &["--template", "nowhere.yaml", "--functions", "."],
+        "local-dev: --template nowhere.yaml: No such file or directory",
+    );
+    assert_refused(
+        &["--functions", "nowhere"],
+        "local-dev: --functions nowhere: no such folder; it takes one that has NAME/bootstrap",
+    );
+    assert_refused(
+        &["--fault", "crash-after@Nobody=1"],
+        "local-dev: --fault: there is no function \"Nobody\"; there are Register, Login, ",
+    );
+    assert_refused(&["--fault", "flood=1"], "local-dev: there is no fault \"flood\"; there are ");
+    assert_refused(&["--assume", "x=1"], "local-dev: there is no assumption \"x\"; there are ");
+}

@@ -12,7 +12,7 @@ use aws_sdk_apigatewaymanagement::{
 };
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use gateway::{Credentials, Gateway, WebSocketApi, WebSocketRoute, server::Bound};
+use gateway::{Credentials, Gateway, Throttle, WebSocketApi, WebSocketRoute, server::Bound};
 use local_dev::{in_process::handled_by, invocation};
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -35,8 +35,13 @@ fn lines_about(awaits_its_post: bool) -> Vec<String> {
                 Ok(Bytes::from_static(br#"{"statusCode":200}"#))
             }
         });
-        let route =
-            WebSocketRoute { key: "$default".to_owned(), function, two_way: false, timeout: None };
+        let route = WebSocketRoute {
+            key: "$default".to_owned(),
+            function,
+            two_way: false,
+            timeout: None,
+            throttle: Throttle::default(),
+        };
         let api =
             WebSocketApi { stage: "ws".to_owned(), routes: vec![route], ..WebSocketApi::default() };
         let credentials = Some(Credentials::default());

@@ -107,6 +107,8 @@ sources! {
     CORTEX_1225 = "captured traffic: cortex, issue 1225",
         "https://github.com/cortexlabs/cortex/issues/1225";
     SST_2232 = "captured traffic: sst, issue 2232", "https://github.com/sst/sst/issues/2232";
+    DOTNET_TEST_TOOL = "AWS's Lambda test tool for .NET, whose events are compared with those of live APIs",
+        "https://github.com/aws/aws-lambda-dotnet/tree/master/Tools/LambdaTestTool-v2";
     HOTSOCK = "Hotsock: keeping connections alive", "https://hotsock.io/docs/connections/keep-alive";
     CORS_TUTORIAL = "Steve Kinney: API Gateway CORS configuration",
         "https://stevekinney.com/courses/aws-frontend/api-gateway-cors-configuration";

@@ -1,6 +1,9 @@
 //! What is probed, and how probes reach it.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::{
@@ -62,6 +65,21 @@ pub(crate) struct Session {
 }
 
 impl Target {
+    /// All APIs of `template.yaml` at one address, each at its stage, as an emulator on this machine may have them.
+    pub fn place(&mut self, address: SocketAddr) {
+        let url = |scheme: &str, path: &str| {
+            let url = format!("{scheme}://{address}/{path}");
+            Some(url.parse().expect("an address is an authority"))
+        };
+        self.http = url("http", "");
+        self.http_throttled = url("http", "throttled");
+        self.websocket = url("ws", "conformance");
+        self.websocket_bare = url("ws", "bare");
+        self.websocket_authorized = url("ws", "authorized");
+        self.websocket_throttled = url("ws", "no-connections");
+        self.messages_throttled = url("ws", "no-messages");
+    }
+
     /// The first of the addresses at which nobody answers, and why. Every probe of it would say the same.
     pub async fn unreachable(&self) -> Option<String> {
         let urls = [

@@ -139,58 +139,57 @@ macro_rules! assumptions {
     };
 }
 
-// In brackets: where api-gateway.md, the collection of facts that this emulation follows, calls it unknown or inferred.
 assumptions! {
     "connect-timeout-status" connect_timeout_status: StatusCode = "504",
-        "The status of a handshake whose $connect took too long [2.1]";
+        "The status of a handshake whose $connect took too long";
     "connect-throttled-status" connect_throttled_status: StatusCode = "429",
-        "The status of a handshake whose $connect Lambda throttled [2.1]";
+        "The status of a handshake whose $connect Lambda throttled";
     "unknown-stage-status" unknown_stage_status: StatusCode = "403",
-        "The status of a handshake at a path where no stage is [2.1]";
+        "The status of a handshake at a path where no stage is";
     "plain-request-status" plain_request_status: StatusCode = "426",
-        "The status of a request at a stage that is no handshake [2.1]";
+        "The status of a request at a stage that is no handshake";
     "long-url-status" long_url_status: StatusCode = "414",
-        "The status of a handshake whose URL is too long [2.1]";
+        "The status of a handshake whose URL is too long";
     "refusal-has-body" refusal_has_body: bool = "true",
-        "A refused handshake has a JSON body like the gateway's frames [2.1]";
+        "A refused handshake has a JSON body like the gateway's frames";
     "multi-value-subprotocol" multi_value_subprotocol: bool = "true",
-        "$connect may select the subprotocol in multiValueHeaders, too [9.1]";
+        "$connect may select the subprotocol in multiValueHeaders, too";
     "disconnect-after-refusal" disconnect_after_refusal: bool = "false",
-        "$disconnect runs although $connect refused [2.3]";
+        "$disconnect runs although $connect refused";
     "visible-after-ms" visible_after_ms: u32 = "0",
-        "How long after the 101 @connections still says 410, in milliseconds [2.3]";
+        "How long after the 101 @connections still says 410, in milliseconds";
     "lenient-json" lenient_json: bool = "false",
-        "Unquoted keys do not keep a message from being JSON for the route selection [3.1]";
+        "Unquoted keys do not keep a message from being JSON for the route selection";
     "two-way-error-body" two_way_error_body: bool = "true",
-        "A two-way route delivers the body of a response whose status is not 2xx; else an error frame [3.2]";
+        "A two-way route delivers the body of a response whose status is not 2xx; else an error frame";
     "throttled-message-text" throttled_message_text: String = "Too Many Requests",
-        "The text of the frame that answers a throttled message [3.3]";
+        "The text of the frame that answers a throttled message";
     "throttled-messages-max" throttled_messages_max: u32 = "100",
-        "So many throttled messages in a row close a socket with 1008; 0 is never [3.3]";
+        "So many throttled messages in a row close a socket with 1008; 0 is never";
     "ping-resets-idle" ping_resets_idle: bool = "false",
-        "A ping counts as traffic for the idle timeout [3.5]";
+        "A ping counts as traffic for the idle timeout";
     "ping-is-activity" ping_is_activity: bool = "false",
-        "A ping moves lastActiveAt [4.2]";
+        "A ping moves lastActiveAt";
     "outbound-frame-bytes" outbound_frame_bytes: u32 = "0",
-        "Posts that are longer go out in frames of so many bytes; 0 is always one frame [3.6]";
+        "Posts that are longer go out in frames of so many bytes; 0 is always one frame";
     "invalid-utf8-is-replaced" invalid_utf8_is_replaced: bool = "true",
-        "A post that is not UTF-8 is sent with U+FFFD in place of the wrong bytes; else it is answered 400 [1.7]";
+        "A post that is not UTF-8 is sent with U+FFFD in place of the wrong bytes; else it is answered 400";
     "dropped-reason" dropped_reason: String = "",
-        "disconnectReason when the TCP connection broke [1.5]";
+        "disconnectReason when the TCP connection broke";
     "preflight-status" preflight_status: StatusCode = "204",
-        "The status of the HTTP API's answer to a CORS preflight request [5.5]";
+        "The status of the HTTP API's answer to a CORS preflight request";
     "errors-have-cors" errors_have_cors: bool = "true",
-        "The HTTP API's own errors carry CORS headers [5.5]";
-    "raw-path-is-decoded" raw_path_is_decoded: bool = "false",
-        "rawPath and http.path are without percent escapes, else as the client sent them [5.1]";
+        "The HTTP API's own errors carry CORS headers";
+    "raw-path-is-decoded" raw_path_is_decoded: bool = "true",
+        "rawPath and http.path are without percent escapes, as in AWS's Lambda test tool for .NET; else as sent";
     "suffix-json-is-text" suffix_json_is_text: bool = "false",
-        "Bodies of types such as application/problem+json are passed on as text [5.1]";
+        "Bodies of types such as application/problem+json are passed on as text";
     "parameters-keep-text" parameters_keep_text: bool = "true",
-        "A text type stays one with parameters such as charset [5.1]";
+        "A text type stays one with parameters such as charset";
     "default-content-type" default_content_type: String = "text/plain; charset=utf-8",
-        "The content type of a response with a body that names none [5.2]";
+        "The content type of a response with a body that names none";
     "function-throttled-status" function_throttled_status: StatusCode = "503",
-        "The HTTP API's status when Lambda throttled the function [5.3]";
+        "The HTTP API's status when Lambda throttled the function";
 }
 
 impl Assumptions {

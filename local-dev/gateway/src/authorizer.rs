@@ -13,6 +13,7 @@ use super::{
     RunningGateway,
     function::{Function, InvokeError},
     policy::{Decision, Policy},
+    redaction::redact_text,
     request::query_parameters,
     websocket_event::{self, Occasion},
 };
@@ -110,7 +111,9 @@ pub(crate) async fn authorize(
         Err(Refusal::Forbidden) => Err(StatusCode::FORBIDDEN),
         Err(Refusal::Failed(problem)) => {
             let request_id = occasion.request_id;
-            tracing::warn!(authorizer = authorizer.name, %request_id, problem, "authorizer failed");
+            // It may repeat a part of the answer.
+            let problem = redact_text(&problem);
+            tracing::warn!(authorizer = authorizer.name, %request_id, %problem, "authorizer failed");
             // Not published: inferred.
             Err(StatusCode::INTERNAL_SERVER_ERROR)
         }
@@ -126,7 +129,8 @@ async fn ask(
     if !authorizer.identity_sources.iter().all(|source| source.is_in(occasion, request)) {
         return Err(Refusal::Unauthorized);
     }
-    let event = websocket_event::authorize(occasion, request);
+    let method_arn = websocket_event::method_arn(&occasion.connection.api, gateway.region());
+    let event = websocket_event::authorize(occasion, request, &method_arn);
     let started = Instant::now();
     let time_max = gateway.limits.integration_timeout;
     let function = &authorizer.function;
@@ -137,7 +141,7 @@ async fn ask(
         error => Refusal::Failed(format!("{error:?}")),
     })?;
     let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    judge(&answer, &websocket_event::method_arn(occasion), latency_ms)
+    judge(&answer, &method_arn, latency_ms)
 }
 
 /// Reads an authorizer's answer: the client's context if the policy allows the connection.

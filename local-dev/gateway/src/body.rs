@@ -21,7 +21,7 @@ pub(crate) enum BodyError {
     Broken,
 }
 
-/// How long nothing of a body may come. Ours: a client that sends slowly on purpose must not cost anything for ever.
+/// How long nothing of a body may come. Ours: a client that stops in the middle must not cost anything for ever.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// Reads a body of at most `bytes_max` bytes.

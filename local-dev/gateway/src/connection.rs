@@ -173,6 +173,7 @@ mod tests {
     use axum::http::{HeaderMap, HeaderValue, Uri, header::HOST};
 
     use super::*;
+    use crate::request::Peer;
 
     #[test]
     fn a_full_queue_takes_nothing_until_it_is_read() {
@@ -180,8 +181,7 @@ mod tests {
 
         let api = WebSocketApi { stage: "ws".to_owned(), ..WebSocketApi::default() };
         let host = HeaderMap::from_iter([(HOST, HeaderValue::from_static("localhost"))]);
-        let caller =
-            Caller::parse(&host, &Uri::default(), "127.0.0.1:5000".parse().unwrap()).unwrap();
+        let caller = Caller::parse(&host, &Uri::default(), Peer::plain("127.0.0.1:5000")).unwrap();
         let (connection, mut frames) =
             Connection::new(Arc::new(api), caller, Timestamp::now(), OUTBOUND_BYTES_MAX);
 

@@ -1,5 +1,7 @@
 //! The management API: post to a connection, look at it, close it.
 
+use std::borrow::Cow;
+
 use axum::{
     body::Body,
     extract::Request,
@@ -21,6 +23,23 @@ use super::{
     timestamp::Timestamp,
     websocket_api::WebSocketApi,
 };
+
+/// How the management API begins below a stage.
+const COLLECTION: &str = "@connections";
+
+/// Whether a path is meant for the management API, with whatever stage, or with none.
+pub(crate) fn is_meant(path: &str) -> bool {
+    segments(path).take(2).any(|segment| segment == COLLECTION)
+}
+
+/// Answers a request where no stage is. It makes no difference whether it is signed.
+pub(crate) fn refuse_stage(request: Request) -> Response<Body> {
+    let (request, body) = request.into_parts();
+    body::refuse(&request.headers, body);
+    let mut response = forbidden();
+    add_request_ids(&mut response);
+    response
+}
 
 /// Answers a request below the stage's path. The only thing there is `@connections/{id}`.
 pub(crate) async fn answer(
@@ -52,9 +71,7 @@ async fn route(
     request: &Parts,
     body: &[u8],
 ) -> Response<Body> {
-    let Some(id) = connection_id(request.uri.path()) else {
-        return error(StatusCode::FORBIDDEN, "ForbiddenException", "Forbidden");
-    };
+    let Some(id) = connection_id(request.uri.path()) else { return forbidden() };
     if !identifier::is_well_formed(&id) {
         let message = format!("Invalid connectionId: {id}");
         return error(StatusCode::BAD_REQUEST, "BadRequestException", &message);
@@ -72,12 +89,16 @@ async fn route(
     }
 }
 
-/// The id in `/{stage}/@connections/{id}`. Clients differ in what they percent-encode.
+/// The id in `/{stage}/@connections/{id}`.
 fn connection_id(path: &str) -> Option<String> {
-    let mut segments = path.trim_start_matches('/').split('/').skip(1);
-    let [collection, id] = [segments.next()?, segments.next()?]
-        .map(|segment| percent_decode_str(segment).decode_utf8_lossy());
-    (collection == "@connections" && segments.next().is_none()).then(|| id.into_owned())
+    let mut segments = segments(path).skip(1);
+    let [collection, id] = [segments.next()?, segments.next()?];
+    (collection == COLLECTION && segments.next().is_none()).then(|| id.into_owned())
+}
+
+/// What is between a path's slashes, decoded: clients differ in what they percent-encode.
+fn segments(path: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    path.split('/').skip(1).map(|segment| percent_decode_str(segment).decode_utf8_lossy())
 }
 
 /// `PostToConnection`. The answer says that the frame is queued, not that the client has it.
@@ -87,8 +108,11 @@ async fn post(
     id: &str,
     body: &[u8],
 ) -> Response<Body> {
-    // Frames are text. What API Gateway does with a body that is not UTF-8 is not known; here it grows by what stands
-    // for the wrong bytes, and may be too large then.
+    // Frames are text.
+    if !gateway.assumptions.invalid_utf8_is_replaced && str::from_utf8(body).is_err() {
+        return unread(&BodyError::Broken);
+    }
+    // It grows by what stands for wrong bytes, and may be too large then.
     let frame = String::from_utf8_lossy(body).into_owned();
     if frame.len() > gateway.limits.message_bytes_max {
         return unread(&BodyError::TooLarge);
@@ -165,7 +189,7 @@ fn too_many_requests() -> Response<Body> {
     error(StatusCode::TOO_MANY_REQUESTS, "LimitExceededException", "Too Many Requests")
 }
 
-/// The request's body is not one.
+/// The request's body is none that could be sent.
 fn unread(body_error: &BodyError) -> Response<Body> {
     let (status, error_type, message) = match body_error {
         BodyError::TooLarge => {
@@ -177,6 +201,11 @@ fn unread(body_error: &BodyError) -> Response<Body> {
         BodyError::Broken => (StatusCode::BAD_REQUEST, "BadRequestException", "Bad Request"),
     };
     error(status, error_type, message)
+}
+
+/// There is nothing that anybody could have a right to.
+fn forbidden() -> Response<Body> {
+    error(StatusCode::FORBIDDEN, "ForbiddenException", "Forbidden")
 }
 
 /// There is no such connection. The body is empty indeed.
@@ -228,7 +257,7 @@ mod tests {
     use axum::http::{HeaderMap, Uri, header::HOST};
 
     use super::*;
-    use crate::request::Caller;
+    use crate::request::{Caller, Peer};
 
     #[test]
     fn ids_are_found_in_encoded_and_in_raw_paths() {
@@ -253,7 +282,7 @@ mod tests {
         let caller = Caller::parse(
             &HeaderMap::from_iter([host]),
             &Uri::default(),
-            "198.51.100.7:5000".parse().unwrap(),
+            Peer::plain("198.51.100.7:5000"),
         );
         let mut caller = caller.unwrap();
         caller.user_agent = Some("\"Mozilla\"/5.0".to_owned());

@@ -158,6 +158,11 @@ impl Faults {
         Ok(())
     }
 
+    /// The functions to which a fault is limited.
+    pub fn functions(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().filter_map(|(_fault, function)| function.as_deref())
+    }
+
     /// The value for `function`, or else for all.
     fn value(&self, fault: Fault, function: Option<&str>) -> Option<f64> {
         let of = |function: Option<&str>| self.0.get(&(fault, function.map(str::to_owned)));

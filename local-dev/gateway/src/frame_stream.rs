@@ -5,7 +5,6 @@ use std::{future::poll_fn, task::Poll};
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::{Parts, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -14,7 +13,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{ending::Ending, frame_watch::WatchedStream, limits::Limits};
+use super::{ending::Ending, frame_watch::WatchedStream, limits::Limits, transport::Transport};
 
 /// What tungstenite reads into, in bytes; every socket has one.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -34,7 +33,7 @@ pub(crate) async fn open(upgraded: Upgraded, limits: Option<Limits>) -> Stream {
             .max_message_size(Some(limits.message_bytes_max)),
     };
     // Without hyper's wrapping, whose buffer would live as long as the socket.
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>();
+    let parts = upgraded.downcast::<TokioIo<Transport>>();
     let Parts { io, read_buf, .. } = parts.expect("all connections come from `http1`");
     let (io, read) = (WatchedStream::new(io.into_inner(), &read_buf), read_buf.to_vec());
     drop(read_buf);

@@ -7,23 +7,22 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A TCP connection on which frames come in.
+use crate::transport::Transport;
+
+/// A connection on which frames come in.
 pub(crate) struct WatchedStream {
-    tcp: TcpStream,
+    transport: Transport,
     frames: Frames,
 }
 
 impl WatchedStream {
-    /// Watches `tcp`, of which `read` has been read.
-    pub(crate) fn new(tcp: TcpStream, read: &[u8]) -> Self {
+    /// Watches `transport`, of which `read` has been read.
+    pub(crate) fn new(transport: Transport, read: &[u8]) -> Self {
         let mut frames = Frames::default();
         frames.pass(read);
-        Self { tcp, frames }
+        Self { transport, frames }
     }
 
     /// Whether a binary frame has begun.
@@ -85,7 +84,7 @@ impl AsyncRead for WatchedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.tcp).poll_read(context, buffer))?;
+        ready!(Pin::new(&mut self.transport).poll_read(context, buffer))?;
         self.frames.pass(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))
     }
@@ -97,15 +96,15 @@ impl AsyncWrite for WatchedStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(context, bytes)
+        Pin::new(&mut self.transport).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(context)
+        Pin::new(&mut self.transport).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(context)
+        Pin::new(&mut self.transport).poll_shutdown(context)
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     faults::{Fault, FaultSwitch},
     identifier::Identifier,
     journal::{Call, Entry, Journal},
+    redaction::redact_text,
 };
 
 /// A function that the gateway invokes.
@@ -45,6 +46,12 @@ impl Function {
         Self { name: name.into(), handler: Arc::new(move |invocation| handler(invocation).boxed()) }
     }
 
+    /// The same function under another name.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
     /// How the function is called.
     pub fn name(&self) -> &str {
         &self.name
@@ -59,7 +66,7 @@ pub enum FunctionError {
     Failed {
         /// The kind of error, for example `Runtime.ExitError`.
         error_type: String,
-        /// What went wrong, for people. It is logged, so it holds nothing secret.
+        /// What went wrong, for people. It is logged; what looks like a secret is taken out.
         message: String,
     },
     /// As many instances run as may.
@@ -166,13 +173,13 @@ async fn run(invoker: Invoker, invocation: Invocation) -> Result<Bytes, Function
         Ok(_) => tracing::info!(
             function = name, %request_id, invocation_id = id, duration_ms, outcome = "ok", "invocation"
         ),
-        Err(error) => tracing::info!(
+        Err(error) => tracing::warn!(
             function = name,
             %request_id,
             invocation_id = id,
             duration_ms,
             outcome = "error",
-            %error,
+            error = %redact_text(&error.to_string()),
             "invocation"
         ),
     }

@@ -11,15 +11,16 @@ use axum::{
 use hyper::{body::Incoming, server::conn::http1::Builder, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     select,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::sleep,
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
+
+use crate::{request::Peer, transport::Transport};
 
 /// How long a request's head may take, and how long a connection is kept on which none comes. Ours.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
@@ -51,15 +52,10 @@ pub(crate) async fn serve(
         connections.spawn(async move {
             // A connection on which that fails is slower, not wrong.
             stream.set_nodelay(true).ok();
-            match tls {
-                Some(tls) if begins_with_tls(&stream).await => {
-                    match timeout(HEAD_TIME_MAX, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => serve_connection(stream, peer, router, stop).await,
-                        Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
-                        Err(_elapsed) => tracing::debug!(%peer, "TLS handshake took too long"),
-                    }
-                }
-                _ => serve_connection(stream, peer, router, stop).await,
+            // Nobody waits for a client that has not begun.
+            let accepted = stop.run_until_cancelled(Transport::accept(stream, peer, tls)).await;
+            if let Some(Some(transport)) = accepted {
+                serve_connection(transport, peer, router, stop).await;
             }
         });
         while connections.try_join_next().is_some() {}
@@ -82,20 +78,13 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// Whether the client's first byte is the one of a TLS handshake (RFC 8446, 5.1), with which no HTTP request begins.
-async fn begins_with_tls(stream: &TcpStream) -> bool {
-    const HANDSHAKE: u8 = 22;
-    let mut first = [0];
-    matches!(timeout(HEAD_TIME_MAX, stream.peek(&mut first)).await, Ok(Ok(1)))
-        && first == [HANDSHAKE]
-}
-
 async fn serve_connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: SocketAddr,
+    transport: Transport,
+    address: SocketAddr,
     router: Router,
     stop: CancellationToken,
 ) {
+    let peer = Peer { address, is_tls: transport.is_tls() };
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -108,7 +97,7 @@ async fn serve_connection(
         .max_buf_size(HEAD_BYTES_MAX)
         // A client may say that it sends no more, and still wait for its answer.
         .half_close(true)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(transport), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let result = select! {
@@ -119,6 +108,6 @@ async fn serve_connection(
         }
     };
     if let Err(error) = result {
-        tracing::debug!(%peer, %error, "connection ended");
+        tracing::debug!(peer = %address, %error, "connection ended");
     }
 }

@@ -1,6 +1,6 @@
 //! The HTTP API: a request becomes an event, the function's response becomes the answer.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     body::Body,
@@ -23,7 +23,8 @@ use super::{
     http_route::{PathParameters, RouteKey},
     identifier::Identifier,
     proxy_response::ProxyResponse,
-    request::{Caller, is_hop_by_hop},
+    request::{Caller, Peer, is_hop_by_hop},
+    throttle::Throttle,
     timestamp::Timestamp,
 };
 
@@ -44,6 +45,8 @@ pub struct HttpRoute {
     pub function: Function,
     /// How long it may take, if that is less than the gateway's limit.
     pub timeout: Option<Duration>,
+    /// What it lets through, of which the account's rate may let through less.
+    pub throttle: Throttle,
 }
 
 /// Why there is no such HTTP API.
@@ -116,8 +119,8 @@ impl HttpApi {
         Ok(Self { cors: Some(cors), ..self })
     }
 
-    /// Whether `path` belongs to this API. In the cloud, an API has a host of its own; here, it shares one with others and
-    /// with static files. At a stage with a name, everything below the stage belongs to it. At `$default`, everything
+    /// Whether `path` belongs to this API where there is a fallback. In the cloud, an API has a host of its own; here, it
+    /// shares one with others and with what falls back. At a stage with a name, everything below the stage belongs to it. At `$default`, everything
     /// does if any route begins with a variable or is `$default`; else what begins with a route's first segment.
     pub(crate) fn has(&self, path: &str) -> bool {
         if self.stage != Self::DEFAULT_STAGE {
@@ -141,7 +144,8 @@ impl HttpApi {
         }
     }
 
-    /// The route that takes a request, and the values of its path's variables.
+    /// The route that takes a request, and the values of its path's variables. It is found by the path as it was sent:
+    /// what is decoded only then cannot lead elsewhere.
     fn route(&self, request: &Parts) -> Option<(&HttpRoute, PathParameters)> {
         let (method, path) = (request.method.as_str(), self.below_stage(request.uri.path())?);
         let matching =
@@ -153,11 +157,12 @@ impl HttpApi {
 /// Answers a request to the HTTP API.
 ///
 /// The checks are made in this order, which is the likeliest, but not documented: the host and the size of the head, the
-/// size of the body, the account's rate, CORS, the route, the size of the event.
+/// size of the body, the route's rate, the account's, CORS, whether there is a route, the size of the event. A preflight
+/// request that the API answers itself is no route's.
 pub(crate) async fn answer(
     gateway: &RunningGateway,
     api: &HttpApi,
-    peer: SocketAddr,
+    peer: Peer,
     request: Request,
 ) -> Response<Body> {
     let now = Timestamp::now();
@@ -176,7 +181,7 @@ struct Call<'a> {
     gateway: &'a RunningGateway,
     api: &'a HttpApi,
     request: &'a Parts,
-    peer: SocketAddr,
+    peer: Peer,
     request_id: Identifier,
     now: Timestamp,
 }
@@ -184,18 +189,24 @@ struct Call<'a> {
 impl Call<'_> {
     /// The error is the status of the gateway's own answer.
     async fn answer(self, body: Body) -> Result<Response<Body>, StatusCode> {
+        let Parts { method, headers, .. } = self.request;
         let (caller, body) = self.receive(body).await?;
-        if !self.gateway.requests.admit() {
+        let cors = self.api.cors.as_ref();
+        let preflight = cors.and_then(|cors| cors.preflight(method, headers));
+        let route = self.api.route(self.request).filter(|_route| preflight.is_none());
+        let route_admits = route.as_ref().is_none_or(|(route, _)| route.throttle.admit());
+        if !(route_admits && self.gateway.requests.admit()) {
             return Err(StatusCode::TOO_MANY_REQUESTS);
         }
-        let Parts { method, headers, .. } = self.request;
-        let Some(cors) = &self.api.cors else { return self.integrate(&caller, &body).await };
-        if let Some(mut preflight) = cors.preflight(method, headers) {
+        if let Some(mut preflight) = preflight {
             *preflight.status_mut() = self.gateway.assumptions.preflight_status;
             return Ok(preflight);
         }
-        let mut response = self.integrate(&caller, &body).await?;
-        cors.apply(headers.get(ORIGIN), response.headers_mut());
+        let (route, path_parameters) = route.ok_or(StatusCode::NOT_FOUND)?;
+        let mut response = self.integrate(route, path_parameters, &caller, &body).await?;
+        if let Some(cors) = cors {
+            cors.apply(headers.get(ORIGIN), response.headers_mut());
+        }
         Ok(response)
     }
 
@@ -237,10 +248,15 @@ impl Call<'_> {
     }
 
     /// Lets the route's function answer.
-    async fn integrate(self, caller: &Caller, body: &[u8]) -> Result<Response<Body>, StatusCode> {
+    async fn integrate(
+        self,
+        route: &HttpRoute,
+        path_parameters: PathParameters,
+        caller: &Caller,
+        body: &[u8],
+    ) -> Result<Response<Body>, StatusCode> {
         let Self { gateway, api, request, request_id, now, .. } = self;
-        let (HttpRoute { key, function, timeout }, path_parameters) =
-            api.route(request).ok_or(StatusCode::NOT_FOUND)?;
+        let HttpRoute { key, function, timeout, .. } = route;
         let occasion = Occasion {
             api_id: &api.id,
             stage: &api.stage,

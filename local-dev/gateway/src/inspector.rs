@@ -22,7 +22,7 @@ mod feed;
 mod guard;
 mod view;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -42,6 +42,7 @@ use crate::{
     RunningGateway, body,
     faults::{Fault, Faults},
     journal::{Entry, INVOCATIONS_MAX},
+    request::Peer,
 };
 use view::{ConnectionView, Summary};
 
@@ -89,11 +90,11 @@ pub(crate) fn router() -> Router<Arc<RunningGateway>> {
 
 /// Answers only who may look, and adds the headers.
 async fn protect(
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     request: Request,
     next: Next,
 ) -> Response<Body> {
-    let mut response = match guard::check(peer, request.method(), request.headers()) {
+    let mut response = match guard::check(peer.address, request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => error(StatusCode::FORBIDDEN, refusal),
     };

@@ -230,6 +230,11 @@ impl Memory {
 }
 
 impl Entry {
+    /// The name of the function.
+    pub fn function(&self) -> String {
+        self.record().call.function.name().to_owned()
+    }
+
     /// Adds a line to what is shown of the invocation: of the function's log, or about the function.
     pub fn say(&self, line: impl Into<String>) {
         let mut line = line.into();

@@ -2,8 +2,9 @@
 //!
 //! It knows functions only through their JSON: an event in, a response out. The events, the answers and the limits are
 //! API Gateway's own; what nobody has published or observed is a row of the table in [`assumptions`]. What the APIs share
-//! is in `request`, `body`, `function`, `proxy_response` and `identifier`; a WebSocket connection is handed from
+//! is in `request`, `body`, `function`, `proxy_response`, `throttle` and `identifier`; a WebSocket connection is handed from
 //! `websocket_api` (the handshake) to `lifetime` (from `$connect` to `$disconnect`) to `socket` (frames).
+//! [`server`] takes the port and `http1` serves it, over what `transport` makes of a TCP connection.
 //! What happens is remembered in `journal` and shown by `inspector`, without the secrets that `redaction` finds.
 
 pub mod assumptions;
@@ -38,10 +39,11 @@ mod signature;
 mod socket;
 mod throttle;
 mod timestamp;
+mod transport;
 mod websocket_api;
 mod websocket_event;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -67,11 +69,12 @@ pub use self::{
     limits::{Limits, Rate},
     route_selection::{RouteSelection, RouteSelectionError},
     signature::Credentials,
+    throttle::Throttle,
     websocket_api::{WebSocketApi, WebSocketRoute},
 };
 use self::{
     connection::Connections, faults::FaultSwitch, function::Invoker, journal::Journal,
-    throttle::Throttle,
+    request::Peer,
 };
 
 /// What a gateway consists of. By default it has no API and AWS's limits.
@@ -81,8 +84,9 @@ pub struct Gateway {
     pub http_api: Option<HttpApi>,
     /// The WebSocket APIs, each at a stage of its own.
     pub websocket_apis: Vec<WebSocketApi>,
-    /// Answers what no API does: in the cloud, other hosts would.
-    pub fallback: Router,
+    /// Answers what is neither at a stage nor begins as a route of the HTTP API does: in the cloud, other hosts would.
+    /// Without it, the HTTP API answers that, too, or if there is none, a WebSocket API does: not found, and forbidden.
+    pub fallback: Option<Router>,
     /// What it allows.
     pub limits: Limits,
     /// What it takes for granted.
@@ -100,7 +104,7 @@ pub struct Gateway {
 pub(crate) struct RunningGateway {
     http_api: Option<HttpApi>,
     websocket_apis: Vec<Arc<WebSocketApi>>,
-    fallback: Router,
+    fallback: Option<Router>,
     limits: Limits,
     assumptions: Assumptions,
     faults: Arc<FaultSwitch>,
@@ -159,6 +163,12 @@ impl RunningGateway {
         inspector::router().fallback(dispatch).with_state(Arc::clone(self))
     }
 
+    /// The region that the gateway is in.
+    pub(crate) fn region(&self) -> &str {
+        let credentials = self.credentials.as_ref();
+        credentials.map_or(Credentials::DEFAULT_REGION, |credentials| &credentials.region)
+    }
+
     /// The WebSocket API at the stage that a path begins with, and what follows the stage.
     fn websocket_api<'a>(&self, path: &'a str) -> Option<(&Arc<WebSocketApi>, &'a str)> {
         let path = path.strip_prefix('/')?;
@@ -184,7 +194,7 @@ impl RunningGateway {
 /// Takes a request to what answers it. In the cloud, each API has a host of its own; here, a path tells them apart.
 async fn dispatch(
     State(gateway): State<Arc<RunningGateway>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     request: Request,
 ) -> Response<Body> {
     let path = request.uri().path();
@@ -199,14 +209,23 @@ async fn dispatch(
             _ => connections_api::answer(&gateway, &api, request).await,
         };
     }
+    if !gateway.websocket_apis.is_empty() && connections_api::is_meant(path) {
+        return connections_api::refuse_stage(request);
+    }
     if let Some(api) = gateway.http_api.as_ref().filter(|api| api.has(path)) {
         return http_api::answer(&gateway, api, peer, request).await;
     }
     if websocket_api::is_upgrade(request.headers()) {
         return error_response(gateway.assumptions.unknown_stage_status);
     }
-    let answer = gateway.fallback.clone().call(request).await;
-    answer.unwrap_or_else(|never| match never {})
+    match (&gateway.fallback, &gateway.http_api) {
+        (Some(fallback), _) => {
+            let answer = fallback.clone().call(request).await;
+            answer.unwrap_or_else(|never| match never {})
+        }
+        (None, Some(api)) => http_api::answer(&gateway, api, peer, request).await,
+        (None, None) => connections_api::refuse_stage(request),
+    }
 }
 
 /// An answer of the gateway's own.

@@ -36,10 +36,10 @@ pub struct Limits {
     pub http_head_bytes_max: usize,
     /// The largest event or response of a function, in bytes.
     pub payload_bytes_max: usize,
-    /// New WebSocket connections. `None` is any number of them.
+    /// New WebSocket connections of the account. `None` is any number of them.
     pub connection_rate: Option<Rate>,
     /// Requests to the HTTP API, messages from clients and requests to `@connections` together, as AWS counts them by
-    /// account and region. `None` is any number of them.
+    /// account and region. `None` is any number of them; routes that have rates keep theirs.
     pub request_rate: Option<Rate>,
 }
 

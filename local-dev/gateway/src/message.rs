@@ -18,14 +18,43 @@ const FORBIDDEN: &str = "Forbidden";
 const FAILED: &str = "Internal server error";
 const TIMED_OUT: &str = "Endpoint request timed out";
 
+/// A client's message with the route that it goes to.
+pub(crate) struct Inbound {
+    text: Utf8Bytes,
+    /// Where among its API's routes the route is. `None` when there is none for it.
+    route: Option<usize>,
+}
+
+impl Inbound {
+    /// Finds the route of a message.
+    pub(crate) fn new(gateway: &RunningGateway, api: &WebSocketApi, text: Utf8Bytes) -> Self {
+        let route = select_route(api, &text, gateway.assumptions.lenient_json);
+        Self { text, route }
+    }
+
+    /// The message's size in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Takes a token from its route, and one from the account. `false` when it is one too many.
+    pub(crate) fn admit(&self, gateway: &RunningGateway, api: &WebSocketApi) -> bool {
+        self.route(api).is_none_or(|route| route.throttle.admit()) && gateway.requests.admit()
+    }
+
+    fn route<'a>(&self, api: &'a WebSocketApi) -> Option<&'a WebSocketRoute> {
+        self.route.map(|position| &api.routes[position])
+    }
+}
+
 /// Takes a message to its function. The client hears of failures, and of what a two-way route has to say.
 pub(crate) async fn deliver(
     gateway: Arc<RunningGateway>,
     connection: Arc<Connection>,
-    text: Utf8Bytes,
+    message: Inbound,
 ) {
     let occasion = Occasion::now(&connection);
-    let frame = match integrate(&gateway, occasion, &text).await {
+    let frame = match integrate(&gateway, occasion, &message).await {
         Ok(frame) => frame,
         Err(problem) => Some(gateway_message(problem, connection.id, occasion.request_id)),
     };
@@ -47,12 +76,11 @@ pub(crate) fn refuse(gateway: &RunningGateway, connection: &Connection) {
 async fn integrate(
     gateway: &RunningGateway,
     occasion: Occasion<'_>,
-    text: &str,
+    message: &Inbound,
 ) -> Result<Option<String>, &'static str> {
-    let api = &*occasion.connection.api;
-    let route = select_route(api, text, gateway.assumptions.lenient_json).ok_or(FORBIDDEN)?;
+    let route = message.route(&occasion.connection.api).ok_or(FORBIDDEN)?;
     let message_id = occasion.connection.mint_message_id(occasion.now);
-    let event = websocket_event::message(occasion, &route.key, message_id, text);
+    let event = websocket_event::message(occasion, &route.key, message_id, &message.text);
     let response = gateway.invoke(route, occasion, event).await.map_err(|error| match error {
         InvokeError::Failed(_) | InvokeError::EventTooLarge | InvokeError::Throttled => FAILED,
         InvokeError::TimedOut => TIMED_OUT,
@@ -67,14 +95,10 @@ async fn integrate(
 /// The route that a message goes to. `$connect` and `$disconnect` are none of those.
 ///
 /// Source: API Gateway developer guide, "Create routes for WebSocket APIs".
-fn select_route<'a>(
-    api: &'a WebSocketApi,
-    text: &str,
-    lenient: bool,
-) -> Option<&'a WebSocketRoute> {
+fn select_route(api: &WebSocketApi, text: &str, lenient: bool) -> Option<usize> {
     let key = api.route_selection.evaluate(text, lenient);
     let key = key.filter(|key| key != "$connect" && key != "$disconnect");
-    key.and_then(|key| api.route(&key)).or_else(|| api.route("$default"))
+    key.and_then(|key| api.position(&key)).or_else(|| api.position("$default"))
 }
 
 /// The frame in which a two-way route's response goes to the client: its body as it is, if it has one.

@@ -14,11 +14,21 @@ use url::{Url, form_urlencoded};
 
 use super::{identifier::mint_trace, timestamp::Timestamp};
 
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    /// Whether the connection is TLS.
+    pub(crate) is_tls: bool,
+}
+
 /// Who sent a request, and to what host.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     /// The TCP peer.
     pub(crate) source_ip: IpAddr,
+    /// Whether the request came in TLS.
+    pub(crate) is_tls: bool,
     pub(crate) user_agent: Option<String>,
     /// The host that the client asked for, with the port that it asked for.
     pub(crate) host: Authority,
@@ -27,9 +37,10 @@ pub(crate) struct Caller {
 impl Caller {
     /// `None` when the host is missing, repeated, or none: such a request cannot be answered, and functions take for
     /// granted that the URL they were called with can be rebuilt from the event.
-    pub(crate) fn parse(headers: &HeaderMap, uri: &Uri, peer: SocketAddr) -> Option<Self> {
+    pub(crate) fn parse(headers: &HeaderMap, uri: &Uri, peer: Peer) -> Option<Self> {
         Some(Self {
-            source_ip: peer.ip(),
+            source_ip: peer.address.ip(),
+            is_tls: peer.is_tls,
             user_agent: headers.get(USER_AGENT).map(header_text),
             host: parse_host(headers, uri)?,
         })
@@ -66,11 +77,12 @@ pub(crate) fn event_headers(headers: &HeaderMap, caller: &Caller, now: Timestamp
     }
     let mut forwarded_for = values.remove("x-forwarded-for").unwrap_or_default();
     forwarded_for.push(caller.source_ip.to_string());
-    let port = caller.host.port_u16().unwrap_or(80);
+    let (proto, default_port) = if caller.is_tls { ("https", 443) } else { ("http", 80) };
+    let port = caller.host.port_u16().unwrap_or(default_port);
     for (name, value) in [
         ("x-forwarded-for", forwarded_for.join(", ")),
         ("x-forwarded-port", port.to_string()),
-        ("x-forwarded-proto", "http".to_owned()),
+        ("x-forwarded-proto", proto.to_owned()),
     ] {
         values.insert(name.to_owned(), vec![value]);
     }
@@ -104,6 +116,14 @@ pub(crate) fn query_parameters(query: &str) -> BTreeMap<String, Vec<String>> {
         parameters.entry(name.into_owned()).or_default().push(value.into_owned());
     }
     parameters
+}
+
+#[cfg(test)]
+impl Peer {
+    /// One whose connection is not TLS.
+    pub(crate) fn plain(address: &str) -> Self {
+        Self { address: address.parse().unwrap(), is_tls: false }
+    }
 }
 
 #[cfg(test)]
@@ -153,10 +173,10 @@ mod tests {
             ("x-name", b"caf\xe9"),
             ("x-name", "café".as_bytes()),
         ]);
-        let caller =
-            Caller::parse(&request, &Uri::default(), "198.51.100.7:5000".parse().unwrap()).unwrap();
-        let mut headers =
-            event_headers(&request, &caller, Timestamp::from_epoch_millis(1_795_428_930_101));
+        let peer = Peer::plain("198.51.100.7:5000");
+        let caller = Caller::parse(&request, &Uri::default(), peer).unwrap();
+        let now = Timestamp::from_epoch_millis(1_795_428_930_101);
+        let mut headers = event_headers(&request, &caller, now);
         let trace = headers.remove("x-amzn-trace-id").unwrap();
         assert!(trace[0].starts_with("Root=1-6b041242-"), "{trace:?}");
         let expected = [
@@ -175,5 +195,21 @@ mod tests {
                 ))
                 .into()
         );
+    }
+
+    #[test]
+    fn what_came_in_tls_says_so() {
+        for (host, is_tls, proto, port) in [
+            ("localhost", false, "http", "80"),
+            ("localhost", true, "https", "443"),
+            ("localhost:3000", true, "https", "3000"),
+        ] {
+            let request = headers(&[("host", host.as_bytes())]);
+            let peer = Peer { is_tls, ..Peer::plain("127.0.0.1:5000") };
+            let caller = Caller::parse(&request, &Uri::default(), peer).unwrap();
+            let headers = event_headers(&request, &caller, Timestamp::now());
+            assert_eq!(headers["x-forwarded-proto"], [proto]);
+            assert_eq!(headers["x-forwarded-port"], [port]);
+        }
     }
 }

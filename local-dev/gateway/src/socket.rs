@@ -18,7 +18,7 @@ use super::{
     ending::{Closed, Ending},
     faults::Fault,
     frame_stream::{self, Progress, Stream},
-    message,
+    message::{self, Inbound},
     outgoing::Outgoing,
 };
 
@@ -61,7 +61,7 @@ struct Pump<'a> {
     /// Room for messages that are being handled, in bytes.
     room: Arc<Semaphore>,
     /// A message for which there is no room yet. As long as there is one, nothing is read.
-    held: Option<Utf8Bytes>,
+    held: Option<Inbound>,
     /// How many messages in a row were too many.
     throttled: u32,
     /// When the socket is too old.
@@ -113,8 +113,8 @@ impl<'a> Pump<'a> {
                 Step::SendMore(outgoing) => self.send_more(outgoing)?,
                 Step::Progress(Progress::Received(message)) => self.received(message)?,
                 Step::Room(room) => {
-                    let text = self.held.take().expect("room is awaited for what is held");
-                    self.handle(text, room);
+                    let message = self.held.take().expect("room is awaited for what is held");
+                    self.handle(message, room);
                 }
             }
         }
@@ -125,7 +125,7 @@ impl<'a> Pump<'a> {
         let end = self.end.min(self.idle_end);
         // An echo goes out before the next message comes in.
         let reads = self.held.is_none() && !(connection.api.echo && *unflushed);
-        let room = self.held.as_ref().map_or(0, |text| room_for(gateway, connection, text));
+        let room = self.held.as_ref().map_or(0, |held| room_for(gateway, connection, held));
         if !*unflushed && let Some(outgoing) = self.outgoing.take() {
             return Ok(Step::SendMore(outgoing));
         }
@@ -186,25 +186,26 @@ impl<'a> Pump<'a> {
 
     /// Has a message handled, at once if there is room, unless it is one too many.
     fn admit(&mut self, text: Utf8Bytes) -> Result<(), Ending> {
-        if !self.gateway.requests.admit() {
+        let message = Inbound::new(self.gateway, &self.connection.api, text);
+        if !message.admit(self.gateway, &self.connection.api) {
             message::refuse(self.gateway, self.connection);
             self.throttled = self.throttled.saturating_add(1);
             let too_many = self.throttled == self.gateway.assumptions.throttled_messages_max;
             return if too_many { Err(Ending::TOO_MANY) } else { Ok(()) };
         }
         self.throttled = 0;
-        let room = room_for(self.gateway, self.connection, &text);
+        let room = room_for(self.gateway, self.connection, &message);
         match Arc::clone(&self.room).try_acquire_many_owned(room) {
-            Ok(room) => self.handle(text, room),
-            Err(_none) => self.held = Some(text),
+            Ok(room) => self.handle(message, room),
+            Err(_none) => self.held = Some(message),
         }
         Ok(())
     }
 
-    fn handle(&self, text: Utf8Bytes, room: OwnedSemaphorePermit) {
+    fn handle(&self, message: Inbound, room: OwnedSemaphorePermit) {
         let (gateway, connection) = (Arc::clone(self.gateway), Arc::clone(self.connection));
         self.gateway.tasks.spawn(async move {
-            message::deliver(gateway, connection, text).await;
+            message::deliver(gateway, connection, message).await;
             drop(room);
         });
     }
@@ -260,8 +261,9 @@ async fn drain(mut stream: Stream) {
 }
 
 /// What a message takes of the room for messages, in bytes. What is larger than the room takes all of it.
-fn room_for(gateway: &RunningGateway, connection: &Connection, text: &str) -> u32 {
+fn room_for(gateway: &RunningGateway, connection: &Connection, message: &Inbound) -> u32 {
     let room = gateway.limits.inbound_bytes_max;
-    let bytes = if connection.api.serialize { room } else { text.len() + MESSAGE_OVERHEAD_BYTES };
+    let bytes =
+        if connection.api.serialize { room } else { message.len() + MESSAGE_OVERHEAD_BYTES };
     u32::try_from(bytes.min(room)).unwrap_or(u32::MAX)
 }

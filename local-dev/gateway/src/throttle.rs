@@ -1,4 +1,6 @@
-//! Token buckets, which API Gateway throttles with.
+//! Token buckets, which API Gateway throttles with: one for each route that has a rate of its own, and those of the account.
+//!
+//! Sources: API Gateway developer guide, "Throttle requests to your HTTP APIs" and "Protect your WebSocket APIs".
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,9 +8,11 @@ use tokio::time::Instant;
 
 use crate::limits::Rate;
 
-/// A token bucket. One that has no rate is never empty.
-pub(crate) struct Throttle(Option<Mutex<Bucket>>);
+/// A token bucket. One that has no rate, as by default, is never empty.
+#[derive(Debug, Default)]
+pub struct Throttle(Option<Mutex<Bucket>>);
 
+#[derive(Debug)]
 struct Bucket {
     rate: Rate,
     tokens: f64,
@@ -17,8 +21,8 @@ struct Bucket {
 }
 
 impl Throttle {
-    /// A full bucket.
-    pub(crate) fn new(rate: Option<Rate>) -> Self {
+    /// A full bucket. `None` lets everything through.
+    pub fn new(rate: Option<Rate>) -> Self {
         let full = |rate: Rate| Bucket { rate, tokens: rate.burst.into(), at: Instant::now() };
         Self(rate.map(full).map(Mutex::new))
     }

@@ -1,6 +1,6 @@
 //! The WebSocket API: its routes, and the handshake as HTTP sees it.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, HttpBody},
@@ -20,14 +20,24 @@ use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{
-    RunningGateway, assumptions::Assumptions, authorizer::Authorizer, error_response,
-    function::Function, identifier::Identifier, lifetime, limits::Limits, request::Caller,
-    route_selection::RouteSelection, timestamp::Timestamp,
+    RunningGateway,
+    assumptions::Assumptions,
+    authorizer::Authorizer,
+    error_response,
+    function::Function,
+    identifier::Identifier,
+    lifetime,
+    limits::Limits,
+    request::{Caller, Peer},
+    route_selection::RouteSelection,
+    throttle::Throttle,
+    timestamp::Timestamp,
 };
 
 /// A WebSocket API.
-#[derive(Default)]
 pub struct WebSocketApi {
+    /// What its events carry as `apiId`.
+    pub id: String,
     /// The stage's name, which is also the API's path: stage `ws` is at `/ws`.
     pub stage: String,
     /// What leads to functions. `$connect` decides on who may connect, without it everybody may; `$disconnect` hears of
@@ -57,12 +67,36 @@ pub struct WebSocketRoute {
     pub two_way: bool,
     /// How long it may take, if that is less than the gateway's limit.
     pub timeout: Option<Duration>,
+    /// What it lets through, of which the account's rates may let through less. What `$connect` does not let through is
+    /// refused with 429, other messages are answered with a frame. `$disconnect` is not asked: nobody would hear of it.
+    pub throttle: Throttle,
+}
+
+impl Default for WebSocketApi {
+    /// One without routes, at a stage that has no name yet.
+    fn default() -> Self {
+        Self {
+            id: "wsapi00000".to_owned(),
+            stage: String::new(),
+            routes: Vec::new(),
+            route_selection: RouteSelection::default(),
+            authorizer: None,
+            stage_variables: BTreeMap::new(),
+            serialize: false,
+            echo: false,
+        }
+    }
 }
 
 impl WebSocketApi {
     /// The route with a key.
     pub(crate) fn route(&self, key: &str) -> Option<&WebSocketRoute> {
         self.routes.iter().find(|route| route.key == key)
+    }
+
+    /// Where among the routes the one with a key is.
+    pub(crate) fn position(&self, key: &str) -> Option<usize> {
+        self.routes.iter().position(|route| route.key == key)
     }
 }
 
@@ -88,7 +122,7 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
 pub(crate) async fn upgrade(
     gateway: Arc<RunningGateway>,
     api: Arc<WebSocketApi>,
-    peer: SocketAddr,
+    peer: Peer,
     mut request: Request,
 ) -> Response<Body> {
     let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
@@ -114,7 +148,8 @@ pub(crate) async fn upgrade(
     if gateway.closing.is_cancelled() {
         return error_response(StatusCode::SERVICE_UNAVAILABLE);
     }
-    if !gateway.new_connections.admit() {
+    let route_admits = api.route("$connect").is_none_or(|route| route.throttle.admit());
+    if !(route_admits && gateway.new_connections.admit()) {
         let now = Timestamp::now();
         let [connection_id, request_id] = [Identifier::mint(now), Identifier::mint(now)];
         let status = StatusCode::TOO_MANY_REQUESTS;

@@ -16,11 +16,10 @@ use super::{
     identifier::Identifier,
     request::{event_headers, query_parameters},
     timestamp::Timestamp,
+    websocket_api::WebSocketApi,
 };
 
-const API_ID: &str = "wsapi00000";
 const ACCOUNT_ID: &str = "123456789012";
-const REGION: &str = "us-east-1";
 
 /// The keys are in the order of API Gateway's. What an event does not have is left out, never null.
 #[derive(Default, Serialize)]
@@ -70,7 +69,7 @@ struct RequestContext<'a> {
     request_id: String,
     domain_name: &'a str,
     connection_id: String,
-    api_id: &'static str,
+    api_id: &'a str,
 }
 
 #[derive(Default, Serialize)]
@@ -125,7 +124,7 @@ impl<'a> Occasion<'a> {
             request_id: request_id.to_string(),
             domain_name: connection.caller.host.as_str(),
             connection_id: connection.id.to_string(),
-            api_id: API_ID,
+            api_id: &connection.api.id,
             ..RequestContext::default()
         }
     }
@@ -145,7 +144,7 @@ pub(crate) fn connect(occasion: Occasion<'_>, request: &Parts) -> Bytes {
 }
 
 /// The event that asks the authorizer about the upgrade request. It has some headers that `$connect` doesn't see.
-pub(crate) fn authorize(occasion: Occasion<'_>, request: &Parts) -> Bytes {
+pub(crate) fn authorize(occasion: Occasion<'_>, request: &Parts, method_arn: &str) -> Bytes {
     let (mut headers, query) = (upgrade_headers(occasion, request), upgrade_query(request));
     for (name, value) in
         [("Connection", "upgrade"), ("Upgrade", "websocket"), ("content-length", "0")]
@@ -155,7 +154,7 @@ pub(crate) fn authorize(occasion: Occasion<'_>, request: &Parts) -> Bytes {
     headers.sort_by_cached_key(|(name, _values)| name.to_ascii_lowercase());
     encode(&WebSocketEvent {
         kind: Some("REQUEST"),
-        method_arn: Some(&method_arn(occasion)),
+        method_arn: Some(method_arn),
         headers: &headers,
         multi_value_headers: &headers,
         query_string_parameters: &query,
@@ -167,9 +166,9 @@ pub(crate) fn authorize(occasion: Occasion<'_>, request: &Parts) -> Bytes {
 }
 
 /// What an authorizer's policy must allow.
-pub(crate) fn method_arn(occasion: Occasion<'_>) -> String {
-    let stage = &occasion.connection.api.stage;
-    format!("arn:aws:execute-api:{REGION}:{ACCOUNT_ID}:{API_ID}/{stage}/$connect")
+pub(crate) fn method_arn(api: &WebSocketApi, region: &str) -> String {
+    let WebSocketApi { id, stage, .. } = api;
+    format!("arn:aws:execute-api:{region}:{ACCOUNT_ID}:{id}/{stage}/$connect")
 }
 
 /// A member of the upgrade request's `requestContext`, found by its names, for example `identity.sourceIp`.
@@ -266,13 +265,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{request::Caller, websocket_api::WebSocketApi};
+    use crate::request::{Caller, Peer};
 
     const CONNECTED_AT: i64 = 1_795_428_930_101;
 
     fn connection(request: &Parts) -> Connection {
         let caller =
-            Caller::parse(&request.headers, &request.uri, "198.51.100.7:5000".parse().unwrap())
+            Caller::parse(&request.headers, &request.uri, Peer::plain("198.51.100.7:5000"))
                 .unwrap();
         let connected_at = Timestamp::from_epoch_millis(CONNECTED_AT);
         let api = WebSocketApi { stage: "prod".to_owned(), ..WebSocketApi::default() };

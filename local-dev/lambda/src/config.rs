@@ -87,17 +87,29 @@ impl Config {
 /// Why a function cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// There is no such file.
-    #[error("{} is not there ({source}); `cargo lambda build` makes it", path.display())]
+    /// There is no such file, though there is the folder.
+    #[error(
+        "{} is not there ({source}); build it, for example with `cargo lambda build`",
+        path.display()
+    )]
     BootstrapMissing {
         /// The file as it was given.
         path: PathBuf,
         /// What the operating system said.
         source: io::Error,
     },
+    /// There is not even the folder of that file.
+    #[error(
+        "the folder {} is not there; build what belongs in it, for example with `cargo lambda build`",
+        folder.display()
+    )]
+    FolderMissing {
+        /// The folder as it was given.
+        folder: PathBuf,
+    },
     /// It is not a file, or nobody may execute it.
     #[error(
-        "{} is not an executable file; `cargo lambda build` makes one, and a script needs `chmod +x`",
+        "{} is not an executable file; build one, for example with `cargo lambda build`; a script needs `chmod +x`",
         path.display()
     )]
     BootstrapNotExecutable {
@@ -111,7 +123,12 @@ pub enum ConfigError {
 
 /// Where the executable is.
 fn find(bootstrap: &Path) -> Result<PathBuf, ConfigError> {
-    let missing = |source| ConfigError::BootstrapMissing { path: bootstrap.to_owned(), source };
+    let missing = |source| match bootstrap.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.exists() => {
+            ConfigError::FolderMissing { folder: folder.to_owned() }
+        }
+        _ => ConfigError::BootstrapMissing { path: bootstrap.to_owned(), source },
+    };
     let path = bootstrap.canonicalize().map_err(missing)?;
     let metadata = fs::metadata(&path).map_err(missing)?;
     if metadata.is_file() && may_be_executed(&metadata) {

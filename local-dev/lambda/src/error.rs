@@ -1,6 +1,11 @@
 //! Why an event has no response.
 
-use std::{io, path::Path, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    time::Duration,
+};
 
 use serde::Deserialize;
 
@@ -27,7 +32,7 @@ pub enum InvokeError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{error_type}: {message}")]
 pub struct FunctionError {
-    /// The kind of error. `Runtime.ExitError`, `Runtime.InvalidEntrypoint`, `Sandbox.Timedout` and
+    /// The kind of error. `Runtime.ExitError`, `Runtime.InvalidEntrypoint`, `Sandbox.Timeout` and
     /// `Function.ResponseSizeTooLarge` are Lambda's, the others the function's own.
     pub error_type: String,
     /// What went wrong, for people.
@@ -69,19 +74,20 @@ impl FunctionError {
         }
     }
 
-    /// The instance could not be started.
+    /// The instance could not be started. That is said as Lambda does, with what may be behind it.
     pub(crate) fn not_started(request_id: &str, bootstrap: &Path, error: &io::Error) -> Self {
+        let why = explain(bootstrap, error).map(|why| format!("; {why}")).unwrap_or_default();
         let bootstrap = bootstrap.display();
         Self {
             error_type: "Runtime.InvalidEntrypoint".to_owned(),
-            message: format!("RequestId: {request_id} Error: fork/exec {bootstrap}: {error}"),
+            message: format!("RequestId: {request_id} Error: fork/exec {bootstrap}: {error}{why}"),
         }
     }
 
     /// The function took longer than `timeout`.
     pub(crate) fn timed_out(timeout: Duration) -> Self {
         Self {
-            error_type: "Sandbox.Timedout".to_owned(),
+            error_type: "Sandbox.Timeout".to_owned(),
             message: format!("Task timed out after {:.2} seconds", timeout.as_secs_f64()),
         }
     }
@@ -97,8 +103,50 @@ impl FunctionError {
     }
 }
 
+/// `ENOEXEC`, on Linux as on macOS.
+#[cfg(unix)]
+const NOT_EXECUTABLE: Option<i32> = Some(8);
+
+/// Elsewhere there is no such error.
+#[cfg(not(unix))]
+const NOT_EXECUTABLE: Option<i32> = None;
+
+/// The most of a file that may be the line that names its interpreter, in bytes, as in Linux.
+const INTERPRETER_BYTES_MAX: u64 = 256;
+
+/// What may be behind an error that misleads.
+fn explain(bootstrap: &Path, error: &io::Error) -> Option<String> {
+    if NOT_EXECUTABLE.is_some() && error.raw_os_error() == NOT_EXECUTABLE {
+        let why =
+            "it is a script without a `#!` line, or a program for another processor architecture";
+        return Some(why.to_owned());
+    }
+    if error.kind() != io::ErrorKind::NotFound || !bootstrap.exists() {
+        return None;
+    }
+    Some(match interpreter(bootstrap) {
+        // Quoted, since what is wrong with it may be the end of the line.
+        Some(interpreter) => format!("its `#!` line names {interpreter:?}, which is not there"),
+        None => "the file is there, but not the loader that it names".to_owned(),
+    })
+}
+
+/// The interpreter that the first line of a script names.
+fn interpreter(script: &Path) -> Option<String> {
+    let mut start = Vec::new();
+    File::open(script).ok()?.take(INTERPRETER_BYTES_MAX).read_to_end(&mut start).ok()?;
+    let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let line = String::from_utf8_lossy(line);
+    let interpreter = line.trim_start_matches([' ', '\t']).split([' ', '\t']).next()?;
+    Some(interpreter.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use tempfile::tempdir;
+
     use super::*;
 
     #[test]
@@ -120,5 +168,31 @@ mod tests {
     fn times_have_two_decimals() {
         let message = FunctionError::timed_out(Duration::from_secs(3)).message;
         assert_eq!(message, "Task timed out after 3.00 seconds");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn errors_that_mislead_are_explained() {
+        let folder = tempdir().unwrap();
+        let bootstrap = folder.path().join("bootstrap");
+        let says = |error| {
+            let error = io::Error::from_raw_os_error(error);
+            let message = FunctionError::not_started("1", &bootstrap, &error).message;
+            let start = format!("RequestId: 1 Error: fork/exec {}: {error}", bootstrap.display());
+            message.strip_prefix(&start).unwrap().to_owned()
+        };
+        let (missing, not_executable) = (2, 8);
+        assert_eq!(says(missing), "");
+        for (script, named) in [
+            ("#!/no/such/node --flag\n", r#""/no/such/node""#),
+            ("#! /bin/sh\r\nexit", r#""/bin/sh\r""#),
+        ] {
+            fs::write(&bootstrap, script).unwrap();
+            assert_eq!(says(missing), format!("; its `#!` line names {named}, which is not there"));
+        }
+        fs::write(&bootstrap, b"\x7fELF").unwrap();
+        assert_eq!(says(missing), "; the file is there, but not the loader that it names");
+        assert!(says(not_executable).contains("without a `#!` line"));
+        assert_eq!(says(13), "");
     }
 }

@@ -35,16 +35,25 @@ struct Running {
     delivery: Delivery,
     /// Whether the instance was started for it.
     is_cold: bool,
-    /// How long the start took, if it was in time.
+    /// How long the start took, if it was in time and successful.
     init_duration: Option<Duration>,
     began: Instant,
     deadline: Instant,
 }
 
-/// Lives the life of an instance that starts with `event`.
-pub(crate) async fn live(function: Arc<Shared>, place: Place, event: Event) {
+/// Lives the life of an instance that starts with `event`, and of those that come after it in its place.
+pub(crate) async fn live(function: Arc<Shared>, mut place: Place, mut event: Event) {
+    while let Some(unseen) = live_once(&function, place, event).await {
+        (place, event) = unseen;
+    }
+}
+
+/// Lives one life. What is left of it is an event that the instance has not seen, which is for another one in its place.
+async fn live_once(function: &Arc<Shared>, place: Place, event: Event) -> Option<(Place, Event)> {
     let name: Arc<str> = Uuid::new_v4().simple().to_string().into();
     let log = Log::new(function.log.clone(), function.name.clone(), name.clone());
+    // What it writes while it starts belongs to the event that it is started for.
+    log.begin(event.invocation.request_id.as_str().into());
     let instance = Instance { function: function.clone(), name, log };
     let mut sandbox = match instance.sandbox().await {
         Ok(sandbox) => sandbox,
@@ -53,14 +62,16 @@ pub(crate) async fn live(function: Arc<Shared>, place: Place, event: Event) {
             let request_id = &event.invocation.request_id;
             let error = FunctionError::not_started(request_id, bootstrap, &error);
             drop(place);
-            instance.fail_to_start(instance.take(event, true), Duration::ZERO, error);
-            return;
+            instance.fail_to_start(instance.take(event, true), error);
+            return None;
         }
     };
-    let life = instance.serve(&mut sandbox, place, event);
+    let mut unseen = None;
+    let life = instance.serve(&mut sandbox, place, event, &mut unseen);
     let why = function.closing.run_until_cancelled(life).await.unwrap_or("shutdown");
     sandbox.end().await;
     instance.log.write(Entry::Ended(why));
+    unseen
 }
 
 struct Instance {
@@ -75,17 +86,24 @@ enum Rested {
     /// It was not needed for a long time.
     Idle,
     /// It exited, perhaps with an event that it has not seen.
-    Exited(Option<String>, Option<Event>),
+    Exited(Option<Event>),
 }
 
 impl Instance {
-    /// Serves until there is no more to be had of the process, and says why.
-    async fn serve(&self, sandbox: &mut Sandbox, mut place: Place, event: Event) -> &'static str {
+    /// Serves until there is no more to be had of the process, and says why. If it ends with an event that it has not seen,
+    /// that is `unseen`.
+    async fn serve(
+        &self,
+        sandbox: &mut Sandbox,
+        mut place: Place,
+        event: Event,
+        unseen: &mut Option<(Place, Event)>,
+    ) -> &'static str {
         let (mut next, mut running) = match self.start(sandbox, event).await {
             Ok(started) => started,
-            Err((running, duration, error)) => {
+            Err((running, error)) => {
                 drop(place);
-                self.fail_to_start(running, duration, error);
+                self.fail_to_start(running, error);
                 return "init failed";
             }
         };
@@ -113,25 +131,21 @@ impl Instance {
             running = match self.rest(sandbox, &mut place, &mut next).await {
                 Rested::Event(event) => self.take(event, false),
                 Rested::Idle => return "idle",
-                Rested::Exited(_, None) => return "exited between events",
-                Rested::Exited(how, Some(event)) => {
-                    let running = self.take(event, false);
-                    let (error, why) = self.failure(&running.delivery.request_id, End::Exited(how));
-                    drop(place);
-                    self.finish(running, None, Err(error));
-                    return why;
+                Rested::Exited(event) => {
+                    *unseen = event.map(|event| (place, event));
+                    return "exited between events";
                 }
             };
         }
     }
 
     /// Starts the process for `event`, which begins when it has started. If that takes too long, it is started anew, and
-    /// this time is the event's.
+    /// this time is the event's, as is that of a start that fails.
     async fn start(
         &self,
         sandbox: &mut Sandbox,
         event: Event,
-    ) -> Result<(Next, Running), (Running, Duration, FunctionError)> {
+    ) -> Result<(Next, Running), (Running, FunctionError)> {
         let began = sandbox.began;
         let config = self.config();
         let started = sandbox.started(began + config.init_timeout).await;
@@ -144,7 +158,10 @@ impl Instance {
                     running.init_duration = Some(init_duration);
                     Ok((next, running))
                 }
-                Err(error) => Err((running, init_duration, error)),
+                Err(error) => {
+                    running.began = began;
+                    Err((running, error))
+                }
             };
         }
 
@@ -154,16 +171,13 @@ impl Instance {
             Ok(another) => mem::replace(sandbox, another).end().await,
             Err(error) => {
                 let error = FunctionError::not_started(&request_id, &config.bootstrap, &error);
-                return Err((running, Duration::ZERO, error));
+                return Err((running, error));
             }
         }
         let started = sandbox.started(running.deadline).await;
         match self.started(started, &request_id) {
             Ok(next) => Ok((next, running)),
-            Err(error) => {
-                let duration = running.began.elapsed();
-                Err((running, duration, error))
-            }
+            Err(error) => Err((running, error)),
         }
     }
 
@@ -190,9 +204,9 @@ impl Instance {
             let event = tokio::select! {
                 biased;
                 event = &mut offer => event,
-                how = sandbox.rest(next) => {
+                () = sandbox.rest(next) => {
                     offer.close();
-                    return Rested::Exited(how, offer.try_recv().ok());
+                    return Rested::Exited(offer.try_recv().ok());
                 }
                 () = sleep(config.idle_time_max) => {
                     if place.withdraw() {
@@ -203,6 +217,9 @@ impl Instance {
             };
             // Whoever took the slot may have left without giving an event.
             if let Ok(event) = event {
+                if sandbox.has_exited() {
+                    return Rested::Exited(Some(event));
+                }
                 sandbox.thaw();
                 return Rested::Event(event);
             }
@@ -266,7 +283,8 @@ impl Instance {
         answer.send(outcome).ok();
     }
 
-    fn fail_to_start(&self, running: Running, duration: Duration, error: FunctionError) {
+    fn fail_to_start(&self, running: Running, error: FunctionError) {
+        let duration = running.began.elapsed();
         self.log.write(Entry::InitFailed { duration, error: Some(&error) });
         self.finish(running, None, Err(error));
     }

@@ -6,7 +6,8 @@
 //!
 //! From the outside in: `function` is what callers see, `pool` knows which instances are free, `instance` is the life of
 //! one instance, `sandbox` what that life consists of: a `process` with its `environment`, a `runtime_api` of its own,
-//! and the `log` of what it writes. `guard` sees to it that none outlives this process.
+//! and the `log` of what it writes. `guard` sees to it that no instance outlives this process, even if that is killed;
+//! only what an instance has started in a session or process group of its own may.
 //!
 //! Not as on Lambda: memory and CPU are not limited, and an instance whose start fails is not started a second time for
 //! the same event. Extensions can register, but are shown no events.

@@ -20,7 +20,7 @@ pub struct Record<'a> {
     pub function: &'a str,
     /// The instance, 32 hexadecimal digits: the end of the name of its log stream.
     pub instance: &'a str,
-    /// The event that the instance has, or had last; none while it starts.
+    /// The event that the instance has or had last; while it starts, the one that it is started for.
     pub request_id: Option<&'a str>,
     /// What there is to say.
     pub entry: Entry<'a>,
@@ -64,11 +64,12 @@ pub enum Stream {
 /// How an event went, as in Lambda's REPORT line.
 #[derive(Clone, Copy, Debug)]
 pub struct Report<'a> {
-    /// From giving the event to having the answer.
+    /// From giving the event to having the answer, or the time of a start that failed.
     pub duration: Duration,
-    /// What Lambda charges: the start and the event, rounded up to a millisecond.
+    /// What Lambda charges: the start, unless it took too long, and the event, rounded up to a millisecond.
     pub billed_duration: Duration,
-    /// How long the instance took for its start, if it was started for this event and in time.
+    /// How long the instance took for its start, if it was started for this event, in time and with
+    /// success.
     pub init_duration: Option<Duration>,
     /// The memory that the function is told it has, in MB.
     pub memory_mb: u32,

@@ -42,6 +42,11 @@ impl Process {
         }
     }
 
+    /// Whether the process has ended by now, even if nobody has been told of it yet.
+    pub(crate) fn has_exited(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
     /// Stops the group until it is thawed.
     pub(crate) fn freeze(&self) {
         if let Some(Guarded { group, .. }) = self.group {

@@ -6,7 +6,7 @@
 //! Source: AWS Lambda developer guide, "Using the Lambda runtime API" and "Using the Lambda Extensions API"; the answers to
 //! wrong calls are those of AWS's Runtime Interface Emulator.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::pending, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -49,13 +49,21 @@ pub(crate) enum Call {
     RegisterExtension { verdict: oneshot::Sender<Verdict> },
 }
 
-/// A call for the next event, which waits. Dropping it refuses it.
-pub(crate) struct Next(oneshot::Sender<Delivery>);
+/// A call for the next event, which waits. If it is dropped, it waits until the Runtime API ends.
+pub(crate) struct Next(oneshot::Sender<Result<Delivery, Superseded>>);
+
+/// Another call waits for the next event.
+struct Superseded;
 
 impl Next {
     /// Answers with `delivery`. If nobody waits any more, nobody is told: the instance will ask again.
     pub(crate) fn answer(self, delivery: Delivery) {
-        self.0.send(delivery).ok();
+        self.0.send(Ok(delivery)).ok();
+    }
+
+    /// Refuses it, since another one waits.
+    pub(crate) fn supersede(self) {
+        self.0.send(Err(Superseded)).ok();
     }
 }
 
@@ -163,14 +171,17 @@ fn routes(api: Api) -> Router {
 
 async fn next(State(api): State<Api>) -> Response {
     let (sender, delivery) = oneshot::channel();
-    // If the instance is at its end, so is its Runtime API, and nobody reads the answer.
     api.calls.send(Call::Next(Next(sender))).await.ok();
-    let Ok(delivery) = delivery.await else {
-        return refusal(
-            StatusCode::FORBIDDEN,
-            "InvalidStateTransition",
-            "Another call waits for the next event",
-        );
+    let delivery = match delivery.await {
+        Ok(Ok(delivery)) => delivery,
+        Ok(Err(Superseded)) => {
+            return refusal(
+                StatusCode::FORBIDDEN,
+                "InvalidStateTransition",
+                "Another call waits for the next event",
+            );
+        }
+        Err(_gone) => return at_the_end().await,
     };
     let header = |name, value: &str| {
         HeaderValue::from_str(value).ok().map(|value| (HeaderName::from_static(name), value))
@@ -237,7 +248,7 @@ async fn register_extension(State(api): State<Api>, headers: HeaderMap, body: Bo
 
 /// An extension's next event: none, ever. Internal extensions aren't told of the end in this way but by a signal.
 async fn extension_next() -> Response {
-    std::future::pending().await
+    pending().await
 }
 
 impl Api {
@@ -270,14 +281,14 @@ impl Api {
                     self.payload_bytes_max
                 ),
             ),
-            // The instance is at its end.
-            Err(_gone) => refusal(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "InternalServerError",
-                "Internal Server Error",
-            ),
+            Err(_gone) => at_the_end().await,
         }
     }
+}
+
+/// The answer to a call when the instance is at its end: none. The connection is closed with the Runtime API.
+async fn at_the_end() -> Response {
+    pending().await
 }
 
 fn refusal(status: StatusCode, error_type: &str, message: &str) -> Response {
@@ -320,4 +331,39 @@ async fn read(body: Body, bytes_max: usize) -> Option<Payload> {
         }
     }
     Some(if is_too_large { Payload::TooLarge } else { Payload::Whole(kept.into()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        time::timeout,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_is_dropped_has_no_answer() {
+        let mut api = RuntimeApi::start("test".into(), 1).await.unwrap();
+        for path in ["invocation/next", "invocation/1/response"] {
+            let mut client = TcpStream::connect(api.address).await.unwrap();
+            let method = if path.ends_with("next") { "GET" } else { "POST" };
+            let head = format!("{method} /2018-06-01/runtime/{path} HTTP/1.1\r\nhost: x\r\n\r\n");
+            client.write_all(head.as_bytes()).await.unwrap();
+            drop(api.calls.recv().await);
+            let answer = timeout(Duration::from_millis(100), client.read_u8()).await;
+            assert!(answer.is_err(), "{path}: {answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_waits_ends_with_its_runtime_api() {
+        let mut api = RuntimeApi::start("test".into(), 1).await.unwrap();
+        let mut client = TcpStream::connect(api.address).await.unwrap();
+        let head = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nhost: x\r\n\r\n";
+        client.write_all(head).await.unwrap();
+        let _next = api.calls.recv().await.unwrap();
+        drop(api);
+        assert_eq!(client.read_to_end(&mut Vec::new()).await.unwrap(), 0);
+    }
 }

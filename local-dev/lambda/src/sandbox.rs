@@ -3,7 +3,7 @@
 //! *Starting* until it asks for the first event; then, in turn, *ready* while that call waits, *running* an event, and
 //! *responded* until it asks for the next one. Calls that don't fit the state are refused.
 
-use std::{future::pending, io, process::Stdio, sync::Arc, time::Duration};
+use std::{future::pending, io, mem, process::Stdio, sync::Arc, time::Duration};
 
 use tokio::{
     process::Command,
@@ -188,17 +188,22 @@ impl Sandbox {
     }
 
     /// Waits for the end of a process that asks for an event by `next`; another such call replaces it.
-    pub(crate) async fn rest(&mut self, next: &mut Next) -> Option<String> {
+    pub(crate) async fn rest(&mut self, next: &mut Next) {
         loop {
             tokio::select! {
                 biased;
                 call = receive(&mut self.api.calls) => match call {
-                    Call::Next(newer) => *next = newer,
+                    Call::Next(newer) => mem::replace(next, newer).supersede(),
                     call => self.refuse(call),
                 },
-                how = self.process.exited() => return how,
+                _how = self.process.exited() => return,
             }
         }
+    }
+
+    /// Whether the process has ended by now.
+    pub(crate) fn has_exited(&mut self) -> bool {
+        self.process.has_exited()
     }
 
     /// Stops the process between events.
@@ -242,7 +247,7 @@ impl Sandbox {
     fn refuse(&self, call: Call) {
         let from = self.state.name();
         match call {
-            Call::Next(_refused_by_dropping) => {}
+            Call::Next(next) => next.supersede(),
             Call::Response { request_id, verdict, .. }
             | Call::Error { request_id, verdict, .. }
                 if self.request_id.as_deref() != Some(&*request_id) =>

@@ -7,7 +7,7 @@ use gateway::{Limits, Rate};
 
 /// Limits of the gateway
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Limits (the defaults are AWS's)")]
+#[command(next_help_heading = "Limits (the defaults are AWS's, where AWS has one)")]
 pub struct LimitOptions {
     /// Close a socket after so many seconds without a message
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds(600))]
@@ -17,7 +17,8 @@ pub struct LimitOptions {
     #[arg(long, value_name = "SECONDS", default_value = "7200", value_parser = seconds(7200))]
     pub max_duration: Duration,
 
-    /// Let sockets age so many times faster: with 3600, the two hours of a socket last two seconds
+    /// Let sockets age so many times faster: with 3600, their two hours last two seconds and the idle
+    /// timeout a sixth of one
     #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = parse_factor)]
     pub time_factor: f64,
 

@@ -13,12 +13,22 @@ use gateway::{
 
 pub use self::limits::LimitOptions;
 
-/// Runs the chat on this machine: an emulation of API Gateway and Lambda around the functions that run on AWS.
+const EXAMPLES: &str = "\
+Examples:
+  local-dev                                    the chat, on SQLite
+  local-dev --functions target/lambda --database-url postgres://chat@localhost/chat
+                                               the chat, its functions as Lambda runs them
+  local-dev --template template.yaml --functions target/lambda
+                                               another project
+
+Settings of the chat are environment variables, see README.md. DATABASE_URL there keeps a password out of `ps`.";
+
+/// API Gateway and Lambda on this machine: runs the chat, or any SAM project with compiled functions.
 ///
 /// The first line on standard output is the address. The log goes to standard error. Ctrl-C ends in order. The inspector is
 /// at /_local.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, after_help = EXAMPLES)]
 pub struct Cli {
     /// Host name or address to listen on
     #[arg(long, default_value = "127.0.0.1")]
@@ -32,6 +42,7 @@ pub struct Cli {
     #[arg(
         long,
         value_name = "URL",
+        conflicts_with = "template",
         help = "Database, as sqlite://FILE or postgres://USER:PASSWORD@HOST/NAME \
                 [default: DATABASE_URL, or else sqlite://chat.db]"
     )]
@@ -62,16 +73,16 @@ pub struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "APIs, routes and functions")]
 pub struct TemplateOptions {
-    /// SAM template to serve, in place of the chat's own
-    #[arg(long, value_name = "FILE")]
+    /// SAM template of another project, to be served in place of the chat
+    #[arg(long, value_name = "FILE", requires = "functions")]
     pub template: Option<PathBuf>,
 
     /// Value of a template's parameter; may be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
+    #[arg(long, value_name = "NAME=VALUE", requires = "template", value_parser = parse_pair)]
     pub parameter: Vec<(String, String)>,
 
     /// JSON file with functions' environment variables: {"Function": {"NAME": "value"}}, "Parameters" are for all
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "functions")]
     pub env_vars: Option<PathBuf>,
 }
 
@@ -79,8 +90,8 @@ pub struct TemplateOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Compiled functions")]
 pub struct FunctionOptions {
-    /// Run the bootstraps in this folder, as `cargo lambda build` leaves them in target/lambda, in place of the functions
-    /// that are built in
+    /// Run the bootstraps in this folder, DIR/NAME/bootstrap, as cargo lambda build leaves them in target/lambda. NAME is
+    /// the function's BuildProperties.Binary, or its logical id
     #[arg(long, value_name = "DIR")]
     pub functions: Option<PathBuf>,
 
@@ -111,13 +122,21 @@ pub struct FunctionOptions {
 pub struct EmulationOptions {
     /// Have something go wrong, for example post-410=0.1 for one post in ten; may be repeated. Shares from 0 to 1:
     /// drop-disconnect, post-410, post-429, post-500, cut, crash-before, crash-after. Milliseconds: post-delay,
-    /// function-delay. Those of functions can name one: crash-after@message=1
+    /// function-delay. Those of functions can name one: crash-after@Message=1
     #[arg(long, value_name = "FAULT=VALUE", action = ArgAction::Append)]
     pub fault: Vec<String>,
 
-    /// Decide otherwise what is not known of API Gateway; may be repeated
+    /// Decide otherwise what is not known of API Gateway, see --assumptions; may be repeated
     #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append)]
     pub assume: Vec<String>,
+
+    /// Let anybody call @connections: do not check signatures
+    #[arg(long)]
+    pub no_signatures: bool,
+
+    /// Let the messages of one connection wait for each other, which API Gateway does not: for debugging
+    #[arg(long)]
+    pub serialize: bool,
 
     /// Print what can be assumed otherwise, with the defaults
     #[arg(long, exclusive = true)]
@@ -214,7 +233,9 @@ mod tests {
             ("--frame-bytes=0", "must be a whole number from 1 to 1048576"),
             ("--connection-rate=0", "0 is not in 1..=1000000"),
             ("--time-factor=0.5", "must be a number from 1 to 1000000"),
-            ("--parameter=Name", "must be NAME=VALUE"),
+            ("--template=t --functions=d --parameter=Name", "must be NAME=VALUE"),
+            ("--template=t", "--functions <DIR>"),
+            ("--env-vars=e", "--functions <DIR>"),
             ("--no-freeze", "--functions <DIR>"),
         ] {
             let error = parse(arguments).unwrap_err().to_string();

@@ -72,7 +72,7 @@ async fn a_message_is_stored_before_it_is_shown(world: World) {
 }
 
 async fn ids_count_without_gaps_however_many_send_at_once(world: World) {
-    const EACH: usize = 20;
+    const EACH: usize = 10;
     let names = ["ann", "ben", "cleo", "dan", "eve"];
     let users = join_all(names.map(|name| world.user(name))).await;
     let mut sockets = Vec::new();

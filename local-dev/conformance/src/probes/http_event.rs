@@ -27,6 +27,8 @@ probes! {
         "routeKey and requestContext.routeKey are the route's" => route_key;
     "http.event.path" Documented HTTP_LAMBDA
         "rawPath and requestContext.http.path are the path of the request" => path;
+    "http.event.path-decoded" Assumed DOTNET_TEST_TOOL
+        "both are decoded, while rawQueryString is not" => path_is_decoded;
     "http.event.query" Documented HTTP_LAMBDA
         "rawQueryString is as sent, and values of the same parameter are joined by commas" => query;
     "http.event.query-decoded" Documented HTTP_LAMBDA
@@ -178,6 +180,13 @@ async fn path(target: &Target) -> Result<(), Stop> {
     let event = plain(target).await?;
     is("rawPath", &event["rawPath"], "/exact")?;
     is("requestContext.http.path", &event["requestContext"]["http"]["path"], "/exact")
+}
+
+async fn path_is_decoded(target: &Target) -> Result<(), Stop> {
+    let event = event_of(target, Request::new("GET", "/users/a%20b%C3%A9?c=%20")).await?;
+    is("rawPath", &event["rawPath"], "/users/a b\u{e9}")?;
+    is("requestContext.http.path", &event["requestContext"]["http"]["path"], "/users/a b\u{e9}")?;
+    is("rawQueryString", &event["rawQueryString"], "c=%20")
 }
 
 async fn query(target: &Target) -> Result<(), Stop> {

@@ -1,62 +1,21 @@
-//! The gateway, probed: with the fixture inside of this program, and with the fixture as Lambda runs it.
+//! The gateway, probed: with the fixture inside of this program, and with the fixture as Lambda runs it. What is put
+//! together of it for users, the program `local-dev`, has a test of its own.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../support/mod.rs"]
+mod support;
 mod world;
 
 use std::{process::Command, time::Duration};
 
-use conformance::{Outcome, Probe, all, report, run};
+use conformance::{Outcome, all, run};
 use gateway::{Assumptions, Faults};
 
-use crate::world::{Functions, World};
-
-/// Where the gateway is known to do otherwise, and why. What no longer does must leave this list.
-const KNOWN: &[(&str, &str)] = &[
-    (
-        "ws.handshake.deflate",
-        "not compressing is legal, and AWS's compression is known to fail with some clients",
-    ),
-    ("ws.connect-event.header-case-any", "the HTTP parser has made names of headers lower-case"),
-    ("ws.management.unknown-stage-403", "what is at no stage is the site's"),
-    ("http.route.unknown-404", "a path that begins as no route does is the site's"),
-    ("http.route.case-404", "a path that begins as no route does is the site's"),
-    ("http.route.other-stage-404", "what is at no stage is the site's"),
-    ("http.answer.request-id", "a path that begins as no route does is the site's"),
-    ("http.answer.error-format", "a path that begins as no route does is the site's"),
-    ("http.cors.errors", "a path that begins as no route does is the site's"),
-];
-
-/// Whether a probe only makes sense with short times.
-fn waits(probe: &Probe) -> bool {
-    ["ws.close.idle", "ws.close.duration", "ws.disconnect.idle"]
-        .iter()
-        .any(|prefix| probe.name.starts_with(prefix))
-}
-
-fn table(outcomes: &[(&Probe, Outcome)]) -> String {
-    let mut table = Vec::new();
-    report::write_table(&mut table, outcomes).unwrap();
-    String::from_utf8(table).unwrap()
-}
-
-/// The names of the probes that came out in some way.
-fn names<'a>(
-    outcomes: &[(&'a Probe, Outcome)],
-    filter: impl Fn(&str, &Outcome) -> bool,
-) -> Vec<&'a str> {
-    let names = outcomes.iter().filter(|(probe, outcome)| filter(probe.name, outcome));
-    names.map(|(probe, _)| probe.name).collect()
-}
-
-/// Nothing may be otherwise but what is known to be. The gateway assumes what the probes do.
-fn assert_conforms(outcomes: &[(&Probe, Outcome)]) {
-    let is_otherwise =
-        |_: &str, outcome: &Outcome| matches!(outcome, Outcome::Differs(_) | Outcome::Assumed(_));
-    let is_known = |name: &str, _: &Outcome| KNOWN.iter().any(|(known, _)| *known == name);
-    let table = table(outcomes);
-    assert_eq!(names(outcomes, is_otherwise), names(outcomes, is_known), "\n{table}");
-}
+use crate::{
+    support::{KNOWN, assert_conforms, names, table, waits},
+    world::{Functions, World},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_gateway_with_the_fixture_inside_of_this_program() {
@@ -98,12 +57,14 @@ const FLIPPED: &[(&str, &str)] = &[
     ("disconnect-after-refusal=true", "ws.handshake.refusal-no-disconnect"),
     ("dropped-reason=gone", "ws.disconnect.dropped-reason"),
     ("function-throttled-status=429", "lambda.concurrency.http-503"),
+    ("invalid-utf8-is-replaced=false", "ws.management.post-not-utf8"),
     ("lenient-json=true", "ws.route.lenient-json"),
     ("long-url-status=400", "ws.handshake.url-too-long-414"),
     ("multi-value-subprotocol=false", "ws.handshake.subprotocol-multi-value"),
     ("parameters-keep-text=false", "http.event.body-charset"),
     ("plain-request-status=400", "ws.handshake.plain-get-426"),
     ("preflight-status=200", "http.cors.preflight-204"),
+    ("raw-path-is-decoded=false", "http.event.path-decoded"),
     ("refusal-has-body=false", "ws.handshake.refusal-body"),
     ("suffix-json-is-text=true", "http.event.body-suffix"),
     ("throttled-message-text=No", "ws.limits.throttled-message"),
@@ -151,11 +112,13 @@ async fn probes_notice_what_goes_wrong() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_prints_a_table_and_fails_if_anything_differs() {
-    let world = World::start(Functions::InProcess).await;
+    let mut assumptions = Assumptions::default();
+    assumptions.set_pair("function-throttled-status=429").unwrap();
+    let world = World::start_with(Functions::InProcess, &assumptions, Faults::default()).await;
     let http = world.target.http.as_ref().unwrap().to_string();
     for (only, is_success, line) in [
         ("http.route.any", true, "1 probes: 1 ok"),
-        ("http.route.unknown-404", false, "1 probes: 1 differs"),
+        ("lambda.concurrency.http-503", false, "1 probes: 1 differs"),
         ("ws.handshake.101", true, "why: needs --websocket"),
     ] {
         let mut program = Command::new(env!("CARGO_BIN_EXE_conformance"));

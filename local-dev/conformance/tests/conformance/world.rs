@@ -1,25 +1,20 @@
 //! The templates, running on this machine. All that depends on how a gateway is put together is here.
 
-use std::{
-    collections::HashMap,
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use conformance::{Target, fixture::Fixture};
 use gateway::{
     Assumptions, Authorizer, Cors, Credentials, Faults, Function, FunctionError, Gateway, HttpApi,
-    HttpRoute, Invocation, Limits, Rate, RouteKey, WebSocketApi, WebSocketRoute,
+    HttpRoute, Invocation, Limits, Rate, RouteKey, Throttle, WebSocketApi, WebSocketRoute,
     server::{Bound, Server},
 };
 use lambda::{Account, Config, InvokeError};
 use serde_json::Value;
-use template::{Options, Template, Variable};
+use template::{Options, Template, Throttling, Variable};
 use tokio::time::timeout;
+
+use crate::support;
 
 /// How functions are run.
 #[derive(Clone, Copy, PartialEq)]
@@ -29,9 +24,6 @@ pub(crate) enum Functions {
     /// As Lambda does.
     Bootstraps,
 }
-
-/// Nothing gets through.
-const NOTHING: Option<Rate> = Some(Rate { per_second: 0.0, burst: 0 });
 
 /// The gateways that together are what the probes expect.
 pub(crate) struct World {
@@ -61,14 +53,11 @@ impl World {
             Functions::Bootstraps => world.bootstraps(template, address),
         };
         let functions = functions_of(&mut world, &template);
-        let (throttled, main): (Vec<_>, Vec<_>) = websocket_apis(&template, &functions)
-            .into_iter()
-            .partition(|api| api.stage.starts_with("no-"));
         world.serve(
             bound,
             Gateway {
                 http_api: http_api(&template, &functions),
-                websocket_apis: main,
+                websocket_apis: websocket_apis(&template, &functions),
                 limits: unlimited(),
                 credentials: Some(Credentials::default()),
                 assumptions: assumptions.clone(),
@@ -76,29 +65,13 @@ impl World {
                 ..Gateway::default()
             },
         );
-        for api in throttled {
-            let limits = match &*api.stage {
-                "no-connections" => Limits { connection_rate: NOTHING, ..unlimited() },
-                _ => Limits { request_rate: NOTHING, ..unlimited() },
-            };
-            let bound = Bound::to("127.0.0.1", 0).await.unwrap();
-            world.name(&api.stage, bound.address());
-            let http_api = http_api(&template, &functions);
-            let (assumptions, websocket_apis) = (assumptions.clone(), vec![api]);
-            let gateway =
-                Gateway { http_api, websocket_apis, limits, assumptions, ..Gateway::default() };
-            world.serve(bound, gateway);
-        }
+        world.target.place(address);
         let template = read("named-stage.yaml");
         let functions = functions_of(&mut world, &template);
         let bound = Bound::to("127.0.0.1", 0).await.unwrap();
         world.target.http_named = Some(format!("http://{}/v1", bound.address()).parse().unwrap());
         let http_api = http_api(&template, &functions);
         world.serve(bound, Gateway { http_api, limits: unlimited(), ..Gateway::default() });
-        world.target.http = Some(format!("http://{address}").parse().unwrap());
-        for stage in ["conformance", "bare", "authorized"] {
-            world.name(stage, address);
-        }
         world
     }
 
@@ -114,7 +87,7 @@ impl World {
         world.target.max_duration = Some(limits.max_duration);
         let template = read("template.yaml");
         let bound = Bound::to("127.0.0.1", 0).await.unwrap();
-        world.name("conformance", bound.address());
+        world.target.place(bound.address());
         let functions = in_process(&template, bound.address());
         let websocket_apis = websocket_apis(&template, &functions);
         world.serve(bound, Gateway { websocket_apis, limits, ..Gateway::default() });
@@ -122,41 +95,13 @@ impl World {
     }
 
     fn empty(has_processes: bool) -> Self {
-        let Credentials { access_key_id, secret_access_key, region, .. } = Credentials::default();
-        let secret = secrecy::ExposeSecret::expose_secret(&secret_access_key);
-        let credentials =
-            aws_credential_types::Credentials::new(access_key_id, secret, None, None, "test");
-        let target = Target {
-            credentials: Some(credentials),
-            region,
-            has_processes,
-            patience: Duration::from_secs(20),
-            ..Target::default()
-        };
-        let dir = functions_dir();
+        let target = Target { has_processes, ..support::target() };
+        let dir = support::functions_dir();
         Self { target, servers: Vec::new(), bootstraps: Vec::new(), dir }
     }
 
     fn serve(&mut self, bound: Bound, gateway: Gateway) {
         self.servers.push(bound.serve(gateway));
-    }
-
-    /// Tells the probes where a WebSocket API is.
-    fn name(&mut self, stage: &str, address: SocketAddr) {
-        let url = format!("ws://{address}/{stage}").parse().unwrap();
-        let target = &mut self.target;
-        let place = match stage {
-            "conformance" => &mut target.websocket,
-            "bare" => &mut target.websocket_bare,
-            "authorized" => &mut target.websocket_authorized,
-            "no-connections" => &mut target.websocket_throttled,
-            "no-messages" => {
-                target.http_throttled = Some(format!("http://{address}/exact").parse().unwrap());
-                &mut target.messages_throttled
-            }
-            stage => panic!("no probe is about {stage}"),
-        };
-        *place = Some(url);
     }
 
     /// The functions of a template, as Lambda runs them.
@@ -207,18 +152,6 @@ fn read(file: &str) -> Template {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let yaml = fs::read_to_string(path).unwrap();
     template::read(&yaml, &Options::default()).unwrap_or_else(|error| panic!("{file}: {error:?}"))
-}
-
-/// A folder with the fixture's bootstrap in it, as `cargo lambda build` leaves it.
-fn functions_dir() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let fixture = dir.path().join("fixture");
-    fs::create_dir(&fixture).unwrap();
-    let bootstrap: PathBuf = fixture.join("bootstrap");
-    if fs::hard_link(env!("CARGO_BIN_EXE_fixture"), &bootstrap).is_err() {
-        fs::copy(env!("CARGO_BIN_EXE_fixture"), &bootstrap).unwrap();
-    }
-    dir
 }
 
 /// A function's environment: the template's, and what AWS's clients look for.
@@ -298,6 +231,7 @@ fn http_api(template: &Template, functions: &HashMap<String, Function>) -> Optio
         key: RouteKey::parse(&route.to_string()).unwrap(),
         function: functions[&route.function].clone(),
         timeout: route.timeout,
+        throttle: throttle(route.throttling),
     });
     let built = HttpApi::new(&api.stage, routes.collect()).unwrap().with_id(&api.api_id);
     let built = built.with_stage_variables(api.stage_variables.iter().cloned().collect());
@@ -314,12 +248,19 @@ fn http_api(template: &Template, functions: &HashMap<String, Function>) -> Optio
     Some(built.with_cors(cors).unwrap())
 }
 
+/// What a route of its own lets through; the template says all of it or nothing.
+fn throttle(throttling: Throttling) -> Throttle {
+    let rate = throttling.rate.zip(throttling.burst);
+    Throttle::new(rate.map(|(per_second, burst)| Rate { per_second, burst }))
+}
+
 fn websocket_apis(template: &Template, functions: &HashMap<String, Function>) -> Vec<WebSocketApi> {
     let route = |route: &template::WebSocketRoute| WebSocketRoute {
         key: route.key.clone(),
         function: functions[&route.function].clone(),
         two_way: route.two_way,
         timeout: route.timeout,
+        throttle: throttle(route.throttling),
     };
     let authorizer = |authorizer: &template::Authorizer| Authorizer {
         name: authorizer.name.clone(),
@@ -331,6 +272,7 @@ fn websocket_apis(template: &Template, functions: &HashMap<String, Function>) ->
             .collect(),
     };
     let apis = template.websocket_apis.iter().map(|api| WebSocketApi {
+        id: api.api_id.clone(),
         stage: api.stage.clone(),
         routes: api.routes.iter().map(route).collect(),
         route_selection: api.route_selection_expression.parse().unwrap(),

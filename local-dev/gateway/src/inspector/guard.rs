@@ -54,7 +54,7 @@ fn is_own_page(headers: &HeaderMap, host: &Authority) -> bool {
         Some(site) => site == "same-origin" || site == "none",
         None => true,
     };
-    // The server speaks either HTTP or HTTPS on its port, so both are the same origin.
+    // The server may speak HTTP and HTTPS on its port, so both are its own origin.
     let own = [format!("http://{host}"), format!("https://{host}")];
     let origin_is_own = match headers.get(ORIGIN) {
         Some(_) => only(headers, &ORIGIN).is_some_and(|origin| own.iter().any(|own| origin == own)),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use gateway::{
-    Credentials, Function, Gateway, WebSocketApi, WebSocketRoute,
+    Credentials, Function, Gateway, Throttle, WebSocketApi, WebSocketRoute,
     server::{Bound, Server},
 };
 use serde_json::Value;
@@ -47,6 +47,7 @@ impl World {
             function: connect,
             two_way: false,
             timeout: None,
+            throttle: Throttle::default(),
         };
         let api =
             WebSocketApi { stage: "ws".to_owned(), routes: vec![route], ..WebSocketApi::default() };

@@ -2,7 +2,7 @@
 //!
 //! Source: API Gateway developer guide, "Control access to WebSocket APIs with AWS Lambda REQUEST authorizers".
 
-use gateway::{Authorizer, WebSocketApi};
+use gateway::{Authorizer, Credentials, Limits, WebSocketApi};
 use serde_json::{Value, json};
 use tokio_tungstenite::{connect_async, tungstenite::client::IntoClientRequest};
 
@@ -182,5 +182,23 @@ async fn an_identity_that_is_not_there_is_401() {
             World::start_api(|api, recorder| with_authorizer(api, recorder, &[source])).await;
         assert_eq!(status(&world, &query(&verdict("Allow", "*", &json!({})))).await, 401);
         assert_eq!(world.stop().await, Vec::<Value>::new());
+    }
+}
+
+#[tokio::test]
+async fn an_api_is_named_by_its_id_and_region() {
+    let mut world = World::start_changed(Limits::default(), None, |gateway, recorder| {
+        let region = "eu-central-1".to_owned();
+        gateway.credentials = Some(Credentials { region, ..Credentials::default() });
+        gateway.websocket_apis[0].id = "a1b2c3d4e5".to_owned();
+        with_authorizer(&mut gateway.websocket_apis[0], recorder, &[]);
+    })
+    .await;
+    let arn = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/ws/$connect";
+    assert_eq!(status(&world, &query(&verdict("Allow", arn, &json!({})))).await, 101);
+    let authorizers = world.event("$connect").await;
+    assert_eq!(authorizers["methodArn"], arn);
+    for event in [authorizers, world.event("$connect").await] {
+        assert_eq!(event["requestContext"]["apiId"], "a1b2c3d4e5");
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use gateway::{Limits, WebSocketApi};
+use serde_json::Value;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
@@ -69,24 +70,51 @@ async fn messages_wait_for_each_other_where_the_api_says_so() {
     assert_eq!(world.event("$default").await["body"], "last");
 }
 
+/// What the gateway holds for a connection, in bytes, as its inspector tells it.
+async fn queued_bytes(world: &World, id: &str) -> usize {
+    let answer = world.http.get(world.url("/_local/connections")).send().await.unwrap();
+    let connections: Vec<Value> = answer.json().await.unwrap();
+    let connection = connections.iter().find(|connection| connection["id"] == id).unwrap();
+    connection["queued_bytes"].as_u64().unwrap().try_into().unwrap()
+}
+
 #[tokio::test]
-async fn a_client_that_does_not_read_harms_nobody() {
-    let mut world = World::start().await;
-    let (_deaf, deaf) = world.connect().await;
+async fn a_client_that_does_not_read_costs_little_and_harms_nobody() {
+    const OUTBOUND_BYTES_MAX: usize = 256 * 1024;
+    const POST_BYTES: usize = 64 * 1024;
+    /// What TCP takes on both sides, and more.
+    const SYSTEM_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+    let limits = Limits { outbound_bytes_max: OUTBOUND_BYTES_MAX, ..Limits::default() };
+    let mut world = World::start_with(limits, None).await;
+    let (mut deaf_socket, deaf) = world.connect().await;
     let (mut other, id) = world.connect().await;
-    let text = "x".repeat(128 * 1024);
-    let mut answers = Vec::new();
-    for _ in 0..200 {
-        let url = world.url(&format!("/ws/@connections/{deaf}"));
-        let status = world.http.post(url).body(text.clone()).send().await.unwrap().status();
-        answers.push(status.as_u16());
-        if status != 200 {
-            break;
+    let post = async |id: &str, text: &str| {
+        let url = world.url(&format!("/ws/@connections/{id}"));
+        world.http.post(url).body(text.to_owned()).send().await.unwrap().status()
+    };
+    let text = "x".repeat(POST_BYTES);
+    let (mut taken, mut refused) = (0, 0);
+    // Beyond the first refusal, so that all buffers are full.
+    while refused < 20 {
+        match post(&deaf, &text).await.as_u16() {
+            200 => taken += 1,
+            429 => refused += 1,
+            status => panic!("{status}"),
         }
+        assert!(taken * POST_BYTES < SYSTEM_BYTES_MAX + OUTBOUND_BYTES_MAX, "{taken} were taken");
+        // All the while, others get theirs.
+        assert_eq!(post(&id, "hi").await, 200);
+        let message = timeout(PATIENCE, other.next()).await.unwrap().unwrap().unwrap();
+        assert_eq!(message, Message::text("hi"));
     }
-    assert_eq!(answers.last(), Some(&429), "{}", answers.len());
-    let url = world.url(&format!("/ws/@connections/{id}"));
-    assert_eq!(world.http.post(url).body("hi").send().await.unwrap().status(), 200);
-    let message = timeout(PATIENCE, other.next()).await.unwrap().unwrap().unwrap();
-    assert_eq!(message, Message::text("hi"));
+    let queued = queued_bytes(&world, &deaf).await;
+    assert!(
+        (OUTBOUND_BYTES_MAX - 2 * POST_BYTES..=OUTBOUND_BYTES_MAX).contains(&queued),
+        "{queued}"
+    );
+    assert_eq!(queued_bytes(&world, &id).await, 0);
+    // It is still there, and what it sends is handled.
+    send(&mut deaf_socket, "hello?").await;
+    assert_eq!(world.event("$default").await["body"], "hello?");
 }

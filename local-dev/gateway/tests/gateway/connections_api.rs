@@ -6,11 +6,16 @@ use aws_sdk_apigatewaymanagement::{
     error::ProvideErrorMetadata,
     primitives::Blob,
 };
+use axum::Router;
+use gateway::{Gateway, HttpApi, Limits};
 use reqwest::Method;
 use serde_json::Value;
 use tokio_tungstenite::{connect_async, tungstenite::Message};
 
-use crate::support::{World, closed, next_message, send};
+use crate::{
+    site::echo,
+    support::{Recorder, World, closed, next_message, send},
+};
 
 fn client(world: &World) -> Client {
     let credentials = Credentials::new("key", "secret", None, None, "test");
@@ -223,4 +228,57 @@ async fn frames_that_wait_are_sent_before_the_close() {
         assert_eq!(next_message(&mut socket).await.len(), 128 * 1024);
     }
     assert_eq!(closed(&mut socket).await.0, 1000);
+}
+
+/// Source: captured traffic.
+#[tokio::test]
+async fn a_stage_that_is_not_there_is_forbidden_whatever_else_is() {
+    let start = async |fallback, routes: &[&str]| {
+        let api = HttpApi::new("$default", routes.iter().map(|key| echo(key)).collect()).unwrap();
+        let change = |gateway: &mut Gateway, _recorder: &Recorder| {
+            gateway.fallback = fallback;
+            gateway.http_api = Some(api);
+            gateway.credentials = Some(gateway::Credentials::default());
+        };
+        World::start_changed(Limits::default(), None, change).await
+    };
+    let files = || Some(Router::new().fallback(async || "a file"));
+    for (fallback, routes) in
+        [(None, &["GET /a"][..]), (files(), &["GET /a"]), (files(), &["$default"])]
+    {
+        let mut world = start(fallback, routes).await;
+        let (_socket, id) = world.connect().await;
+        for path in [
+            format!("/other/@connections/{id}"),
+            format!("/other/%40connections/{}", id.replace('=', "%3D")),
+            format!("/WS/@connections/{id}"),
+            format!("//@connections/{id}"),
+            format!("/@connections/{id}"),
+            format!("/ws2/@connections/{id}/more"),
+        ] {
+            for method in [Method::POST, Method::GET, Method::DELETE] {
+                let request = world.http.request(method, world.url(&path)).body("hi");
+                let response = request.send().await.unwrap();
+                assert_eq!(response.status(), 403, "{path}");
+                let headers = response.headers();
+                assert_eq!(headers["x-amzn-errortype"], "ForbiddenException");
+                assert!(headers.contains_key("x-amzn-requestid"));
+                assert_eq!(response.text().await.unwrap(), r#"{"message":"Forbidden"}"#);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_post_that_is_not_utf_8_is_refused_where_that_is_assumed() {
+    let mut world = World::start_changed(Limits::default(), None, |gateway, _recorder| {
+        gateway.assumptions.set_pair("invalid-utf8-is-replaced=false").unwrap();
+    })
+    .await;
+    let (mut socket, id) = world.connect().await;
+    let refused = post(&world, &id, b"a\xff".as_slice()).await;
+    assert_eq!(refused.status(), 400);
+    assert_eq!(refused.headers()["x-amzn-errortype"], "BadRequestException");
+    assert_eq!(post(&world, &id, "é").await.status(), 200);
+    assert_eq!(next_message(&mut socket).await, Message::text("é"));
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use gateway::{Cors, CorsError, HttpApi, HttpApiError, HttpRoute};
+use gateway::{Cors, CorsError, Gateway, HttpApi, HttpApiError, HttpRoute, WebSocketApi};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -105,6 +105,45 @@ async fn paths_that_do_not_begin_like_a_route_are_left_to_others() {
     let root = Site::start(api([echo("GET /")])).await;
     assert!(belongs(&root, "/").await);
     assert!(!belongs(&root, "/index.html").await);
+}
+
+/// Source: captured traffic for the form of the answer.
+#[tokio::test]
+async fn without_a_fallback_an_http_api_has_what_no_stage_has() {
+    let cors = Cors { allow_origins: vec!["https://a".parse().unwrap()], ..Cors::default() };
+    let named = HttpApi::new("dev", vec![echo("$default")]).unwrap();
+    for api in [api([echo("GET /a")]), named] {
+        let gateway = Gateway {
+            http_api: Some(api.with_cors(cors.clone()).unwrap()),
+            websocket_apis: vec![WebSocketApi { stage: "ws".to_owned(), ..Default::default() }],
+            ..Gateway::default()
+        };
+        let site = Site::start_alone(gateway).await;
+        for path in ["/", "/unknown", "/A", "/wss", "/index.html", "/development", "/%77s"] {
+            let response = site.send("GET", path, &[("origin", "https://a")]).await;
+            assert_eq!(response.headers()["access-control-allow-origin"], "https://a", "{path}");
+            assert_error(response, 404, "Not Found").await;
+        }
+        // What is at a stage stays there, and a handshake is not for an HTTP API.
+        assert_eq!(site.send("GET", "/ws", &[]).await.status(), 426);
+        let upgrade = [("connection", "upgrade"), ("upgrade", "websocket")];
+        assert_eq!(site.send("GET", "/wss", &upgrade).await.status(), 403);
+    }
+}
+
+#[tokio::test]
+async fn without_any_http_api_what_is_at_no_stage_is_forbidden() {
+    let websocket_api = || WebSocketApi { stage: "ws".to_owned(), ..Default::default() };
+    for websocket_apis in [vec![websocket_api()], vec![]] {
+        let site = Site::start_alone(Gateway { websocket_apis, ..Gateway::default() }).await;
+        for (method, path) in [("GET", "/"), ("POST", "/wss"), ("HEAD", "/a/b")] {
+            let response = site.send(method, path, &[]).await;
+            assert_eq!(response.status(), 403, "{path}");
+            assert_eq!(response.headers()["x-amzn-errortype"], "ForbiddenException");
+            let body = if method == "HEAD" { "" } else { r#"{"message":"Forbidden"}"# };
+            assert_eq!(response.text().await.unwrap(), body);
+        }
+    }
 }
 
 /// Source: "Create routes for HTTP APIs" (the stage is found first), and captured traffic: paths have the stage's name, the

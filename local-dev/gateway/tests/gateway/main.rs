@@ -20,3 +20,4 @@ mod shutdown;
 mod site;
 mod support;
 mod throttle;
+mod tls;

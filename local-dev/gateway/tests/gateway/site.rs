@@ -5,7 +5,7 @@ use std::{future::ready, sync::Arc};
 use axum::Router;
 use bytes::Bytes;
 use gateway::{
-    Cors, Function, FunctionError, Gateway, HttpApi, HttpRoute, Invocation,
+    Cors, Function, FunctionError, Gateway, HttpApi, HttpRoute, Invocation, Throttle,
     server::{Bound, Server},
 };
 use reqwest::{Response, header::HeaderMap};
@@ -27,8 +27,12 @@ impl Site {
     }
 
     pub(crate) async fn start_with(api: HttpApi, gateway: Gateway) -> Self {
-        let fallback = Router::new().fallback(async || "fallback");
-        let gateway = Gateway { http_api: Some(api), fallback, ..gateway };
+        let fallback = Some(Router::new().fallback(async || "fallback"));
+        Self::start_alone(Gateway { http_api: Some(api), fallback, ..gateway }).await
+    }
+
+    /// Serves nothing but what the gateway has.
+    pub(crate) async fn start_alone(gateway: Gateway) -> Self {
         let server = Bound::to("127.0.0.1", 0).await.unwrap().serve(gateway);
         Self { server, http: reqwest::Client::new() }
     }
@@ -70,7 +74,7 @@ impl Site {
 }
 
 fn route(key: &str, function: Function) -> HttpRoute {
-    HttpRoute { key: key.parse().unwrap(), function, timeout: None }
+    HttpRoute { key: key.parse().unwrap(), function, timeout: None, throttle: Throttle::default() }
 }
 
 /// A route whose function answers its event.

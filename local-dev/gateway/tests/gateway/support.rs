@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use gateway::{
-    Cors, Function, FunctionError, Gateway, HttpApi, HttpRoute, Invocation, Limits, WebSocketApi,
-    WebSocketRoute,
+    Cors, Function, FunctionError, Gateway, HttpApi, HttpRoute, Invocation, Limits, Throttle,
+    WebSocketApi, WebSocketRoute,
     server::{Bound, Server},
 };
 use serde_json::{Value, json};
@@ -177,7 +177,7 @@ impl World {
 }
 
 fn http_route(key: &str, function: Function) -> HttpRoute {
-    HttpRoute { key: key.parse().unwrap(), function, timeout: None }
+    HttpRoute { key: key.parse().unwrap(), function, timeout: None, throttle: Throttle::default() }
 }
 
 /// Makes functions.
@@ -207,7 +207,13 @@ impl Recorder {
 }
 
 pub(crate) fn websocket_route(key: &str, function: Function) -> WebSocketRoute {
-    WebSocketRoute { key: key.to_owned(), function, two_way: false, timeout: None }
+    WebSocketRoute {
+        key: key.to_owned(),
+        function,
+        two_way: false,
+        timeout: None,
+        throttle: Throttle::default(),
+    }
 }
 
 pub(crate) async fn read_to_end(tcp: &mut TcpStream) -> String {

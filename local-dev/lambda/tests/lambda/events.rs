@@ -188,10 +188,15 @@ async fn a_function_that_cannot_be_run_is_refused_with_advice() {
             .err()
             .unwrap()
     };
-    let error = refused(Config::new("test", "no/such/bootstrap"));
+    let error = refused(Config::new("test", "tests/bootstrap"));
     assert!(matches!(error, ConfigError::BootstrapMissing { .. }));
     let text = error.to_string();
-    assert!(text.contains("no/such/bootstrap") && text.contains("cargo lambda build"), "{text}");
+    assert!(text.contains("tests/bootstrap") && text.contains("cargo lambda build"), "{text}");
+
+    let error = refused(Config::new("test", "no/such/bootstrap"));
+    assert!(matches!(error, ConfigError::FolderMissing { .. }));
+    let text = error.to_string();
+    assert!(text.contains("folder no/such is") && text.contains("cargo lambda build"), "{text}");
 
     let text = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     for not_executable in [text, env!("CARGO_MANIFEST_DIR")] {

@@ -6,7 +6,7 @@ use lambda::{Config, InvokeError, Outcome};
 use serde_json::json;
 use tempfile::tempdir;
 
-use crate::support::{Tested, config, fixture, frozen, gone, pid, starting};
+use crate::support::{Tested, config, fixture, frozen, gone, pid, starting, state};
 
 /// The type and the message of the function's error.
 fn error(outcome: Outcome) -> (String, String) {
@@ -30,7 +30,7 @@ async fn a_function_that_takes_too_long_is_killed() {
     frozen(pid(&before)).await;
     let outcome = fixture.invoke("1", json!({ "do": "sleep", "millis": 60_000 })).await;
     assert!(outcome.duration >= Duration::from_millis(1500));
-    assert_eq!(error(outcome), pair("Sandbox.Timedout", "Task timed out after 1.50 seconds"));
+    assert_eq!(error(outcome), pair("Sandbox.Timeout", "Task timed out after 1.50 seconds"));
     gone(pid(&before)).await;
     // There is room for another one at once.
     let after = fixture.invoke("2", json!({ "do": "echo" })).await;
@@ -118,7 +118,7 @@ async fn a_function_that_never_starts_times_out() {
     let fixture = Tested::new(config);
     let outcome = fixture.invoke("1", json!({ "do": "echo" })).await;
     assert!(outcome.cold);
-    assert_eq!(error(outcome), pair("Sandbox.Timedout", "Task timed out after 0.20 seconds"));
+    assert_eq!(error(outcome), pair("Sandbox.Timeout", "Task timed out after 0.20 seconds"));
     fixture.logged("ENDED init failed").await;
 }
 
@@ -156,6 +156,25 @@ async fn an_instance_that_is_killed_between_events_is_replaced() {
     gone(before["other"].as_u64().unwrap()).await;
     let after = fixture.response(json!({ "do": "echo" })).await;
     assert_ne!(pid(&before), pid(&after));
+}
+
+#[tokio::test]
+async fn an_event_for_an_instance_that_has_just_ended_is_for_another_one() {
+    let mut config = config();
+    config.concurrency_max = 1;
+    let fixture = Tested::new(config);
+    let before = fixture.response(json!({ "do": "echo" })).await;
+    frozen(pid(&before)).await;
+    kill(pid(&before));
+    // Nobody is told of it in the meantime: this thread is the only one.
+    while state(pid(&before)).is_some() {
+        std::thread::yield_now();
+    }
+    let outcome = fixture.invoke("1", json!({ "do": "echo" })).await;
+    assert!(outcome.cold && outcome.result.is_ok());
+    let log = fixture.log();
+    let about = |text: &str| log.iter().filter(|logged| logged.text == text).count();
+    assert_eq!([about("START"), about("ENDED exited between events")], [2, 1]);
 }
 
 fn kill(pid: u64) {

@@ -6,7 +6,7 @@ use lambda::Config;
 use serde_json::json;
 use tempfile::tempdir;
 
-use crate::support::{PATIENCE, Tested, eventually, frozen, gone, number_in, pid};
+use crate::support::{PATIENCE, Tested, Warnings, eventually, frozen, gone, number_in, pid};
 
 fn script(name: &str) -> Config {
     let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/lambda/fixtures"].iter().collect();
@@ -78,4 +78,36 @@ async fn a_function_with_an_extension_is_told_of_its_end() {
         gone(pid).await;
         eventually("it said farewell", || number_in(&farewell) == Some(SIGTERM)).await;
     }
+}
+
+#[tokio::test]
+async fn an_instance_at_its_end_is_refused_nothing() {
+    if !has("python3") {
+        return;
+    }
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
+    for is_shutdown in [false, true] {
+        let folder = tempdir().unwrap();
+        let farewell = folder.path().join("farewell");
+        let mut config = script("bootstrap.py");
+        let farewell_text = farewell.to_str().unwrap().to_owned();
+        config.environment.push(("FAREWELL".to_owned(), farewell_text));
+        // It would go on with what it is answered.
+        config.environment.push(("STUBBORN".to_owned(), "1".to_owned()));
+        if !is_shutdown {
+            config.idle_time_max = Duration::from_millis(300);
+        }
+        let function = Tested::new(config);
+        frozen(pid(&function.response(json!(null)).await)).await;
+        if is_shutdown {
+            function.function.shutdown().await;
+        } else {
+            function.logged("ENDED idle").await;
+        }
+        assert_eq!(number_in(&farewell), Some(SIGTERM));
+        let lines = function.log().into_iter().filter(|logged| logged.stream.is_some());
+        assert_eq!(lines.map(|logged| logged.text).collect::<Vec<_>>(), ["handling request"]);
+    }
+    assert_eq!(warnings.count(), 0);
 }

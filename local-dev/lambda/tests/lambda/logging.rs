@@ -1,6 +1,11 @@
 //! The log.
 
-use lambda::Stream;
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use lambda::{Account, Entry, Function, Invocation, LogSink, Record, Report, Stream};
 use serde_json::json;
 
 use crate::support::{Logged, Tested, fixture, frozen, pid, starting};
@@ -26,7 +31,7 @@ async fn lines_have_the_request_id_of_their_event() {
     assert_eq!(
         on(Stream::Stdout),
         [
-            written(None, Stream::Stdout, "starting"),
+            written(Some("1"), Stream::Stdout, "starting"),
             written(Some("1"), Stream::Stdout, "to stdout"),
             written(Some("1"), Stream::Stdout, "in two lines"),
             written(Some("2"), Stream::Stdout, "to stdout"),
@@ -52,6 +57,35 @@ async fn lines_have_the_request_id_of_their_event() {
             (Some("2"), "ENDED shutdown"),
         ]
     );
+}
+
+#[tokio::test]
+async fn lines_of_a_start_that_fails_have_the_request_id_of_the_event_it_was_for() {
+    let fixture = Tested::new(starting("panic"));
+    assert!(fixture.invoke("1", json!(null)).await.result.is_err());
+    let line = fixture.logged("no such setting").await;
+    assert_eq!((line.stream, line.request_id.as_deref()), (Some(Stream::Stderr), Some("1")));
+}
+
+#[tokio::test]
+async fn a_start_that_fails_is_billed() {
+    let (sender, reports) = mpsc::channel();
+    let sink: LogSink = Arc::new(move |record: &Record<'_>| match record.entry {
+        Entry::InitFailed { duration, .. } => sender.send((duration, None)).unwrap(),
+        Entry::Report(Report { duration, billed_duration, .. }) => {
+            sender.send((duration, Some(billed_duration))).unwrap();
+        }
+        _ => {}
+    });
+    let function = Function::new(starting("exit 1"), Account::default(), sink).unwrap();
+    let invocation =
+        Invocation { request_id: "1".to_owned(), event: "null".into(), trace_id: None };
+    let outcome = function.invoke(invocation).await;
+    let (start, _) = reports.recv().unwrap();
+    let (duration, billed) = reports.recv().unwrap();
+    assert!(start > Duration::from_micros(100) && duration >= start, "{start:?} {duration:?}");
+    assert_eq!(outcome.init_duration, None);
+    assert!(billed.unwrap() >= duration, "{billed:?}");
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bootstraps::FakeTime;
 use gateway::{
-    Credentials, Gateway,
+    Credentials, Gateway, Limits,
     server::{Bound, Server},
 };
 use local_dev::{
@@ -189,17 +189,18 @@ impl World {
             move |name| settings.get(name).cloned()
         });
         let options = template::Options {
-            settings: chat::parameters(&lookup),
+            parameters: chat::parameters(&lookup),
             ..template::Options::default()
         };
         let template = template::read(chat::TEMPLATE, &options).unwrap();
         assert_eq!(template.warnings, []);
         let mut runner = self.runner(lookup, settings, bound.address().to_string()).await;
         let functions = runner.functions(&template).unwrap();
+        let account = Limits::default().request_rate;
         let gateway = Gateway {
-            http_api: apis::http_api(&template, &functions).unwrap(),
-            websocket_apis: apis::websocket_apis(&template, &functions).unwrap(),
-            fallback: StaticFiles::open(&static_dir()).unwrap().router(),
+            http_api: apis::http_api(&template, &functions, account).unwrap(),
+            websocket_apis: apis::websocket_apis(&template, &functions, account).unwrap(),
+            fallback: Some(StaticFiles::open(&static_dir()).unwrap().router()),
             tls: runner.tls(),
             ..Gateway::default()
         };
@@ -231,7 +232,7 @@ impl World {
             env_vars: EnvVars::for_all(variables),
             settings: lookup,
             credentials: Credentials::default(),
-            certificate: Certificate::generate("127.0.0.1").unwrap(),
+            certificate: Certificate::generate(&["127.0.0.1"]).unwrap(),
             authority,
         };
         Runner::Bootstraps(Bootstraps::new(options), Box::new(environment))
