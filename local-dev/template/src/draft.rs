@@ -122,24 +122,26 @@ pub(crate) fn finish(drafts: Vec<Draft>, template: &mut Template, report: &mut R
             report.errors.extend(is_complete.then(|| Problem::new(logical_id, line, message)));
             continue;
         }
-        if let Some(other) = stages.insert(stage.clone(), logical_id.clone()) {
+        if let (Api::Http(_), Some(other)) = (&draft.api, &template.http_api) {
             let message = format!(
-                "{other} has the stage {stage:?} as well; local-dev has one address for all APIs, where the stage \
-                 tells them apart"
+                "{} is an HTTP API as well; local-dev has one of them, give all routes the same ApiId",
+                other.logical_id
             );
             report.errors.push(Problem::new(logical_id, line, message));
             continue;
         }
-        match (draft.api, &template.http_api) {
-            (Api::Http(api), None) => template.http_api = Some(api),
-            (Api::Http(_), Some(other)) => {
-                let message = format!(
-                    "{} is an HTTP API as well; local-dev has one of them, give all routes the same ApiId",
-                    other.logical_id
-                );
-                report.errors.push(Problem::new(logical_id, line, message));
-            }
-            (Api::WebSocket(api), _) => template.websocket_apis.push(api),
+        if let Some(other) = stages.insert(stage.clone(), logical_id.clone()) {
+            let message = format!(
+                "{other} has the stage {stage:?} as well; local-dev has one address for all APIs, where the stage \
+                 tells them apart: give one of them another StageName here, for example by a parameter \
+                 (StageName: !Ref NAME, and --parameter NAME=VALUE)"
+            );
+            report.errors.push(Problem::new(logical_id, line, message));
+            continue;
+        }
+        match draft.api {
+            Api::Http(api) => template.http_api = Some(api),
+            Api::WebSocket(api) => template.websocket_apis.push(api),
         }
     }
 }

@@ -17,13 +17,37 @@ use crate::{
 const LAYERS: &str =
     "local-dev unpacks no layers; the bootstrap must find what it needs without them";
 const VPC: &str = "there is no VPC here; the function reaches what this machine reaches";
-const TRACING: &str = "local-dev traces nothing; the function gets no trace id";
+const TRACING: &str =
+    "local-dev traces nothing; the function gets trace ids that lead to no traces";
 const FILES: &str = "local-dev mounts no file systems";
 const INSTANCES: &str = "local-dev has no managed instances; a bootstrap gets one event at a time";
 const TENANTS: &str = "local-dev doesn't separate tenants; they share their bootstraps";
 const DURABLE: &str =
     "local-dev has no durable functions; an invocation runs once, from start to end";
 const IMAGE: &str = "local-dev runs bootstraps, not images; use PackageType: Zip";
+
+/// Variables that Lambda sets, and refuses to create a function with. `TZ` and `AWS_LAMBDA_EXEC_WRAPPER` are not among
+/// them. Source: the developer guide of Lambda, "Defined runtime environment variables".
+const RESERVED: [&str; 18] = [
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_LAMBDA_RUNTIME_API",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "LAMBDA_RUNTIME_DIR",
+    "LAMBDA_TASK_ROOT",
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+];
 
 const SAM_FATES: Fates = Fates {
     of: SAM_FUNCTION,
@@ -253,6 +277,12 @@ fn environment(
     let mut environment = Vec::new();
     for Entry { key, line, value } in variables.map()?.node.entries() {
         let path = format!("{}.Environment.Variables.{key}", properties.path);
+        if RESERVED.contains(&key.as_str()) {
+            let message =
+                "is reserved, Lambda sets it and deploys no function that does; use another name";
+            report.errors.push(Problem::new(path, *line, message));
+            continue;
+        }
         let begins = key.starts_with(|character: char| character.is_ascii_alphabetic());
         let word = |character: char| character.is_ascii_alphanumeric() || character == '_';
         if !begins || key.len() < 2 || !key.chars().all(word) {

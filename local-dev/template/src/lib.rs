@@ -66,8 +66,6 @@ pub use problem::{Problem, TemplateError};
 pub struct Options {
     /// Values for parameters, in place of their defaults. Each must have its parameter.
     pub parameters: BTreeMap<String, String>,
-    /// The same for parameters that no value is given for. Those that the template doesn't have are not missed.
-    pub settings: BTreeMap<String, String>,
     /// `AWS::Region`.
     pub region: String,
     /// `AWS::AccountId`.
@@ -81,7 +79,6 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             parameters: BTreeMap::new(),
-            settings: BTreeMap::new(),
             region: "us-east-1".to_owned(),
             account_id: "123456789012".to_owned(),
             stack_name: "local-dev".to_owned(),

@@ -41,9 +41,7 @@ pub(crate) fn read(
     for (entry, parameter) in section.entries() {
         let value = parameter.map().and_then(|parameter| {
             FATES.announce(&parameter, report);
-            let given = options.parameters.get(&entry.key);
-            let given = given.or_else(|| options.settings.get(&entry.key));
-            value(&entry.key, &parameter, given)
+            value(&entry.key, &parameter, options.parameters.get(&entry.key))
         });
         if let Some(value) = report.keep(value) {
             values.insert(entry.key.clone(), value);

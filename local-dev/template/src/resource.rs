@@ -27,8 +27,26 @@ pub(crate) const FUNCTION: &str = "AWS::Lambda::Function";
 pub(crate) const SAM_HTTP_API: &str = "AWS::Serverless::HttpApi";
 pub(crate) const SAM_WEBSOCKET_API: &str = "AWS::Serverless::WebSocketApi";
 
+/// What a resource can have. `IgnoreGlobals` and `Connectors` are SAM's.
+const ATTRIBUTES: [&str; 11] = [
+    "Type",
+    "Properties",
+    "Condition",
+    "DependsOn",
+    "Metadata",
+    "DeletionPolicy",
+    "UpdateReplacePolicy",
+    "UpdatePolicy",
+    "CreationPolicy",
+    "IgnoreGlobals",
+    "Connectors",
+];
+
+const NESTED: &str =
+    "local-dev reads no nested templates, which may have routes; write its resources out here";
+
 /// Resources without which another API than the template's would be running.
-const REFUSED: [(&str, &str); 5] = [
+const REFUSED: [(&str, &str); 7] = [
     (
         "AWS::Serverless::Api",
         "local-dev has no REST APIs; describe it as an HTTP API (AWS::Serverless::HttpApi)",
@@ -49,14 +67,27 @@ const REFUSED: [(&str, &str); 5] = [
         "AWS::CloudFormation::Macro",
         "local-dev doesn't run macros, which may change any part of a template",
     ),
+    ("AWS::CloudFormation::Stack", NESTED),
+    ("AWS::Serverless::Application", NESTED),
+];
+
+/// Resources that change the addresses of APIs, but not what is answered there.
+const WARNED: [(&str, &str); 2] = [
+    (
+        "AWS::ApiGatewayV2::ApiMapping",
+        "local-dev has no mappings of paths; the API has the address of local-dev, and no ApiMappingKey before its \
+         paths",
+    ),
+    (
+        "AWS::ApiGatewayV2::DomainName",
+        "local-dev has no domains; APIs have the address of local-dev",
+    ),
 ];
 
 /// Resources that no function can tell the lack of, by the beginnings of their types.
-const PASSED_OVER: [&str; 20] = [
+const PASSED_OVER: [&str; 17] = [
     "AWS::ApiGateway::Account",
-    "AWS::ApiGatewayV2::ApiMapping",
     "AWS::ApiGatewayV2::Deployment",
-    "AWS::ApiGatewayV2::DomainName",
     "AWS::ApiGatewayV2::Model",
     "AWS::ApiGatewayV2::VpcLink",
     "AWS::ApplicationInsights::",
@@ -69,7 +100,6 @@ const PASSED_OVER: [&str; 20] = [
     "AWS::Lambda::Permission",
     "AWS::Logs::",
     "AWS::Route53::",
-    "AWS::S3::",
     "AWS::Serverless::Connector",
     "AWS::Serverless::LayerVersion",
     "AWS::WAFv2::",
@@ -183,7 +213,20 @@ pub(crate) fn read(root: &Node, options: &Options, report: &mut Report) -> Templ
     websocket_api::read_all(&stack, &mut drafts, report);
     api_resource::read_all(&stack, &mut drafts, report);
     draft::finish(drafts, &mut template, report);
+    announce_emptiness(&template, root.line, report);
     template
+}
+
+/// Says that there is nothing to ask for. A stack may well have functions only, but then there is nothing to do here.
+fn announce_emptiness(template: &Template, line: usize, report: &mut Report) {
+    let Template { http_api, websocket_apis, .. } = template;
+    if http_api.is_none() && websocket_apis.is_empty() {
+        report.warn("", line, "the template describes no API, so nothing is served");
+    } else if http_api.iter().all(|api| api.routes.is_empty())
+        && websocket_apis.iter().all(|api| api.routes.is_empty())
+    {
+        report.warn("", line, "no API of the template has a route, so nothing is served");
+    }
 }
 
 fn check_sections(root: &Node, report: &mut Report) {
@@ -270,6 +313,16 @@ fn existing<'a>(
             report.errors.push(Problem::new(format!("Resources.{id}"), *line, message));
             continue;
         }
+        for attribute in node.entries() {
+            if !ATTRIBUTES.contains(&attribute.key.as_str()) {
+                let path = format!("{id}.{}", attribute.key);
+                let message = format!(
+                    "is not an attribute of a resource, it takes {}",
+                    ATTRIBUTES.join(", ")
+                );
+                report.errors.push(Problem::new(path, attribute.line, message));
+            }
+        }
         let Some(kind) = node.get("Type").and_then(Node::scalar) else {
             report.errors.push(Problem::new(id, *line, "Type is missing"));
             continue;
@@ -300,6 +353,8 @@ fn announce_others(stack: &Stack<'_>, report: &mut Report) {
         let kind = resource.kind;
         if let Some((_, message)) = REFUSED.iter().find(|(refused, _)| *refused == kind) {
             report.errors.push(resource.problem(*message));
+        } else if let Some((_, message)) = WARNED.iter().find(|(warned, _)| *warned == kind) {
+            report.warn(resource.id, resource.line, *message);
         } else if PASSED_OVER.iter().any(|beginning| kind.starts_with(beginning)) {
             report.passed_over.insert(kind.to_owned());
         } else if !is_read(kind) {

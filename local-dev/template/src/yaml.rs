@@ -63,7 +63,11 @@ pub(crate) fn parse(text: &str) -> Result<Node, Problem> {
 }
 
 fn syntax(error: &ScanError) -> Problem {
-    Problem::new("", error.marker().line(), format!("this is not YAML: {}", error.info()))
+    Problem::new(
+        "",
+        error.marker().line(),
+        format!("this is neither YAML nor JSON: {}", error.info()),
+    )
 }
 
 /// Puts nodes together as they are read.

@@ -47,10 +47,10 @@ fn hostile_files_are_refused() {
 }
 
 #[test]
-fn what_is_no_yaml_is_an_error_with_its_line() {
-    for yaml in ["a: [", "a: *nobody", "a: 'b", "\u{0}", "}"] {
+fn what_is_neither_yaml_nor_json_is_an_error_with_its_line() {
+    for yaml in ["a: [", "a: *nobody", "a: 'b", "\u{0}", "}", "{\"a\": [1 2}"] {
         let line = first_line(yaml);
-        assert!(line.starts_with("line 1: this is not YAML: "), "{line}");
+        assert!(line.starts_with("line 1: this is neither YAML nor JSON: "), "{line}");
     }
 }
 

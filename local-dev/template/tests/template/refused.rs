@@ -99,6 +99,10 @@ fn sections() {
         ),
         ("Resources: { A: {} }", "A (line 1): Type is missing"),
         (
+            "Resources:\n  A:\n    Type: B\n    Propertiez: {}",
+            "A.Propertiez (line 4): is not an attribute of a resource, it takes Type, Properties, Condition, DependsOn, Metadata, DeletionPolicy, UpdateReplacePolicy, UpdatePolicy, CreationPolicy, IgnoreGlobals, Connectors",
+        ),
+        (
             "Resources: { A: { Type: AWS::Serverless::Function } }",
             "Transform (line 1): A is a resource of SAM, so Transform: AWS::Serverless-2016-10-31 must be there",
         ),
@@ -201,6 +205,8 @@ fn parameters() {
 
 #[test]
 fn resources() {
+    let nested =
+        "local-dev reads no nested templates, which may have routes; write its resources out here";
     let rest = "local-dev has no REST APIs; describe it as an HTTP API (AWS::Serverless::HttpApi)";
     let cases = [
         ("AWS::Serverless::Api", rest),
@@ -217,6 +223,8 @@ fn resources() {
             "AWS::CloudFormation::Macro",
             "local-dev doesn't run macros, which may change any part of a template",
         ),
+        ("AWS::CloudFormation::Stack", nested),
+        ("AWS::Serverless::Application", nested),
     ];
     for (kind, message) in cases {
         assert_refused(
@@ -264,6 +272,47 @@ fn functions() {
         &with("", twice),
         "Twin.FunctionName (line 8): another function is called \"Hello\" as well",
     );
+}
+
+#[test]
+fn reserved_variables() {
+    let reserved =
+        "is reserved, Lambda sets it and deploys no function that does; use another name";
+    for name in [
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_REGION",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+        "_HANDLER",
+        "_X_AMZN_TRACE_ID",
+    ] {
+        assert_refused(
+            &with(&format!("      Environment: {{ Variables: {{ {name}: x }} }}"), ""),
+            &format!("Hello.Environment.Variables.{name} (line 7): {reserved}"),
+        );
+    }
+    let two = "      Environment: { Variables: { AWS_REGION: x, TZ: y, LAMBDA_TASK_ROOT: z } }";
+    assert_refused(
+        &with(two, ""),
+        &format!(
+            "Hello.Environment.Variables.AWS_REGION (line 7): {reserved}\n\
+             Hello.Environment.Variables.LAMBDA_TASK_ROOT (line 7): {reserved}"
+        ),
+    );
+    let free = "      Environment: { Variables: { TZ: Europe/Vienna, AWS_LAMBDA_EXEC_WRAPPER: /opt/wrap, PATH: /bin } }";
+    assert_eq!(reading(&with(free, "")).unwrap().functions[0].environment.len(), 3);
 }
 
 #[test]
@@ -383,6 +432,11 @@ fn http_apis() {
         &second,
         "Other (line 12): Api is an HTTP API as well; local-dev has one of them, give all routes the same ApiId",
     );
+    // Another stage would not help.
+    assert_refused(
+        &second.replace("StageName: b", "StageName: a"),
+        "Other (line 12): Api is an HTTP API as well; local-dev has one of them, give all routes the same ApiId",
+    );
 }
 
 #[test]
@@ -487,7 +541,15 @@ fn stages_of_websocket_apis() {
     );
     assert_refused(
         &second,
-        "Other (line 14): Socket has the stage \"default\" as well; local-dev has one address for all APIs, where the stage tells them apart",
+        "Other (line 14): Socket has the stage \"default\" as well; local-dev has one address for all APIs, where the stage tells them apart: give one of them another StageName here, for example by a parameter (StageName: !Ref NAME, and --parameter NAME=VALUE)",
+    );
+    let both = format!(
+        "{}  Web: {{ Type: AWS::Serverless::HttpApi, Properties: {{ StageName: v1 }} }}\n",
+        websocket(&format!("{SELECTION}\n      StageName: v1"), "$default", ARN)
+    );
+    assert_refused(
+        &both,
+        "Socket (line 8): Web has the stage \"v1\" as well; local-dev has one address for all APIs, where the stage tells them apart: give one of them another StageName here, for example by a parameter (StageName: !Ref NAME, and --parameter NAME=VALUE)",
     );
     let settings = format!("{SELECTION}\n      RouteSettings: {{ ping: {{}} }}");
     assert_refused(

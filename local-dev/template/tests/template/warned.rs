@@ -1,6 +1,12 @@
 //! What is not done here and changes no answers: every warning with its text.
 
-use crate::{reading, with};
+use crate::reading;
+
+/// A SAM template as of `crate::with`, where `Hello` has a route besides, so that nothing is said of that.
+fn with(properties: &str, resources: &str) -> String {
+    let served = "  Served: { Type: AWS::Serverless::WebSocketApi, Properties: { StageName: served, RouteSelectionExpression: x, Routes: { $default: { FunctionArn: !GetAtt Hello.Arn } } } }";
+    crate::with(properties, &format!("{resources}\n{served}"))
+}
 
 fn assert_warned(yaml: &str, expected: &str) {
     let template = reading(yaml).unwrap_or_else(|error| panic!("{expected}: {error}"));
@@ -14,7 +20,7 @@ fn of_functions() {
     let cases = [
         ("Layers: [x]", "Hello.Layers (line 7): local-dev unpacks no layers; the bootstrap must find what it needs without them".to_owned()),
         ("VpcConfig: {}", "Hello.VpcConfig (line 7): there is no VPC here; the function reaches what this machine reaches".to_owned()),
-        ("Tracing: Active", "Hello.Tracing (line 7): local-dev traces nothing; the function gets no trace id".to_owned()),
+        ("Tracing: Active", "Hello.Tracing (line 7): local-dev traces nothing; the function gets trace ids that lead to no traces".to_owned()),
         ("FileSystemConfigs: []", "Hello.FileSystemConfigs (line 7): local-dev mounts no file systems".to_owned()),
         ("FunctionUrlConfig: {}", "Hello.FunctionUrlConfig (line 7): local-dev has no function URLs; give the function a route".to_owned()),
         ("TenancyConfig: {}", "Hello.TenancyConfig (line 7): local-dev doesn't separate tenants; they share their bootstraps".to_owned()),
@@ -27,10 +33,12 @@ fn of_functions() {
     for (property, expected) in cases {
         assert_warned(&with(&format!("      {property}"), ""), &expected);
     }
-    let plain = "Resources: { Hello: { Type: AWS::Lambda::Function, Properties: { Runtime: provided.al2, TracingConfig: {} } } }";
     assert_warned(
-        plain,
-        "Hello.TracingConfig (line 1): local-dev traces nothing; the function gets no trace id",
+        &with(
+            "",
+            "  Plain: { Type: AWS::Lambda::Function, Properties: { Runtime: provided.al2, TracingConfig: {} } }",
+        ),
+        "Plain.TracingConfig (line 8): local-dev traces nothing; the function gets trace ids that lead to no traces",
     );
 }
 
@@ -98,10 +106,37 @@ fn of_caches_of_authorizers() {
 fn of_resources_that_are_not_made() {
     let yaml = with(
         "",
-        "  Jobs: { Type: AWS::SQS::Queue }\n  Other: { Type: AWS::SQS::Queue }\n  Table: { Type: AWS::DynamoDB::Table }\n  Role: { Type: AWS::IAM::Role }",
+        "  Jobs: { Type: AWS::SQS::Queue }\n  Other: { Type: AWS::SQS::Queue }\n  Table: { Type: AWS::DynamoDB::Table }\n  Role: { Type: AWS::IAM::Role }\n  Files: { Type: AWS::S3::Bucket }\n  Pages: { Type: AWS::CloudFront::Distribution }",
     );
     assert_warned(
         &yaml,
-        "Resources (line 8): local-dev doesn't make these, functions that use them reach nothing here, and nothing is invoked by them: AWS::DynamoDB::Table (Table); AWS::SQS::Queue (Jobs, Other)",
+        "Resources (line 8): local-dev doesn't make these, functions that use them reach nothing here, and nothing is invoked by them: AWS::DynamoDB::Table (Table); AWS::S3::Bucket (Files); AWS::SQS::Queue (Jobs, Other)",
+    );
+}
+
+#[test]
+fn of_domains_and_mappings() {
+    assert_warned(
+        &with("", "  Domain: { Type: AWS::ApiGatewayV2::DomainName }"),
+        "Domain (line 8): local-dev has no domains; APIs have the address of local-dev",
+    );
+    assert_warned(
+        &with(
+            "",
+            "  Mapping: { Type: AWS::ApiGatewayV2::ApiMapping, Properties: { ApiMappingKey: v1 } }",
+        ),
+        "Mapping (line 8): local-dev has no mappings of paths; the API has the address of local-dev, and no ApiMappingKey before its paths",
+    );
+}
+
+#[test]
+fn of_templates_that_serve_nothing() {
+    assert_warned(
+        &crate::with("", ""),
+        "line 1: the template describes no API, so nothing is served",
+    );
+    assert_warned(
+        &crate::with("", "  Api: { Type: AWS::Serverless::HttpApi }"),
+        "line 1: no API of the template has a route, so nothing is served",
     );
 }
