@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use gateway::{Entry, Function, FunctionError, Invocation, Start};
+use gateway::{Function, FunctionError, Invocation, Start, WeakEntry};
 use lambda::{Account, Config, ConfigError, InvokeError, LogSink, Outcome, Report};
 
 /// How bootstraps are run.
@@ -40,7 +40,7 @@ pub struct Bootstraps {
 
 /// What is remembered of the latest invocations, with their ids. Lines are read some time after they were written, and may
 /// come when their invocation has ended.
-type Entries = Arc<Mutex<VecDeque<(String, Entry)>>>;
+type Entries = Arc<Mutex<VecDeque<(String, WeakEntry)>>>;
 
 /// How many of them. More than may run at once.
 const ENTRIES_MAX: usize = 1024;
@@ -111,7 +111,7 @@ async fn invoke(
     invocation: Invocation,
 ) -> Result<Bytes, FunctionError> {
     let Invocation { id, event, entry } = invocation;
-    remember(entries, id.clone(), entry.clone());
+    remember(entries, id.clone(), entry.downgrade());
     let outcome =
         function.invoke(lambda::Invocation { request_id: id, event, trace_id: None }).await;
     let Outcome { result, cold, instance, .. } = outcome;
@@ -133,7 +133,7 @@ async fn invoke(
     })
 }
 
-fn remember(entries: &Entries, id: String, entry: Entry) {
+fn remember(entries: &Entries, id: String, entry: WeakEntry) {
     let mut entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
     if entries.len() == ENTRIES_MAX {
         entries.pop_front();
@@ -149,7 +149,7 @@ fn log(entries: Entries) -> LogSink {
         tracing::info!(function, instance, invocation_id = request_id, "{line}");
         let entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = entries.iter().rev().find(|(id, _)| Some(id.as_str()) == *request_id);
-        if let Some((_, entry)) = entry {
+        if let Some(entry) = entry.and_then(|(_, entry)| entry.upgrade()) {
             entry.say(line);
         }
     })

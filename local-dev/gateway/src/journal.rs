@@ -5,7 +5,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -73,6 +73,22 @@ pub struct Entry {
     record: Arc<Record>,
     number: u64,
     journal: Arc<Journal>,
+}
+
+/// An [`Entry`] that does not keep the invocation's event in memory.
+#[derive(Clone)]
+pub struct WeakEntry {
+    record: Weak<Record>,
+    number: u64,
+    journal: Arc<Journal>,
+}
+
+impl WeakEntry {
+    /// The entry, unless it has been forgotten.
+    pub fn upgrade(&self) -> Option<Entry> {
+        let Self { record, number, journal } = self;
+        Some(Entry { record: record.upgrade()?, number: *number, journal: Arc::clone(journal) })
+    }
 }
 
 /// What is known of an invocation.
@@ -230,6 +246,12 @@ impl Memory {
 }
 
 impl Entry {
+    /// What finds this entry as long as it is remembered.
+    pub fn downgrade(&self) -> WeakEntry {
+        let Self { record, number, journal } = self;
+        WeakEntry { record: Arc::downgrade(record), number: *number, journal: Arc::clone(journal) }
+    }
+
     /// The name of the function.
     pub fn function(&self) -> String {
         self.record().call.function.name().to_owned()

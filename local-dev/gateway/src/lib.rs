@@ -65,7 +65,7 @@ pub use self::{
     function::{Function, FunctionError, Invocation},
     http_api::{HttpApi, HttpApiError, HttpRoute},
     http_route::{RouteKey, RouteKeyError},
-    journal::{Entry, Start},
+    journal::{Entry, Start, WeakEntry},
     limits::{Limits, Rate},
     route_selection::{RouteSelection, RouteSelectionError},
     signature::Credentials,
