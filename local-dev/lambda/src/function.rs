@@ -54,7 +54,8 @@ pub struct Outcome {
     pub cold: bool,
     /// How long that start took, if it was in time and successful.
     pub init_duration: Option<Duration>,
-    /// From giving the event to having the answer, or the time of a start that failed; zero if it was not given to any instance.
+    /// From giving the event to having the answer, or the time of a start that failed; zero if it was not given to any
+    /// instance.
     pub duration: Duration,
     /// The instance, as in the log.
     pub instance: Option<Arc<str>>,

@@ -187,7 +187,7 @@ fn in_process(template: &Template, address: SocketAddr) -> HashMap<String, Funct
             let fixture = fixture.clone();
             async move {
                 let handled = timeout(time_max, handle(&fixture, invocation)).await;
-                handled.unwrap_or_else(|_elapsed| Err(failed("Sandbox.Timedout", "timed out")))
+                handled.unwrap_or_else(|_elapsed| Err(failed("Sandbox.Timeout", "timed out")))
             }
         });
         (function.logical_id.clone(), function_of_gateway)
