@@ -119,7 +119,7 @@ impl Running {
         let dir = functions_dir();
         let log = dir.path().join("local-dev.log");
         let mut child = Command::new(program)
-            .args(["--port", "0", "--static-dir", "there-is-none", "--template"])
+            .args(["--port", "0", "--template"])
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(template))
             .arg("--functions")
             .arg(dir.path())
