@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU16, Ordering},
     },
     time::Duration,
@@ -17,7 +17,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    identifier::Identifier, request::Caller, timestamp::Timestamp, websocket_api::WebSocketApi,
+    identifier::Identifier, lock::lock, request::Caller, timestamp::Timestamp,
+    websocket_api::WebSocketApi,
 };
 
 /// A client's connection.
@@ -161,11 +162,6 @@ impl Connections {
         connections.sort_unstable_by_key(|connection| connection.connected_at.epoch_millis());
         connections
     }
-}
-
-/// What these locks guard is whole between any two statements, so a panic elsewhere does not spoil it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -5,14 +5,14 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, Weak},
     time::Duration,
 };
 
 use bytes::Bytes;
 use tokio::{sync::watch, time::Instant};
 
-use crate::{function::Function, identifier::Identifier, timestamp::Timestamp};
+use crate::{function::Function, identifier::Identifier, lock::lock, timestamp::Timestamp};
 
 /// How many invocations are remembered.
 pub(crate) const INVOCATIONS_MAX: usize = 200;
@@ -309,11 +309,6 @@ impl Record {
     pub(crate) fn progress(&self) -> MutexGuard<'_, Progress> {
         lock(&self.progress)
     }
-}
-
-/// What these locks guard is whole between any two statements, so a panic elsewhere does not spoil it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod inspector;
 mod journal;
 mod lifetime;
 mod limits;
+mod lock;
 mod message;
 mod outgoing;
 mod policy;

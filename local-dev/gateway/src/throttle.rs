@@ -2,11 +2,11 @@
 //!
 //! Sources: API Gateway developer guide, "Throttle requests to your HTTP APIs" and "Protect your WebSocket APIs".
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use tokio::time::Instant;
 
-use crate::limits::Rate;
+use crate::{limits::Rate, lock::lock};
 
 /// A token bucket. One that has no rate, as by default, is never empty.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ impl Throttle {
     /// Takes a token. `false` when there is none: the request must be refused.
     pub(crate) fn admit(&self) -> bool {
         let Some(bucket) = &self.0 else { return true };
-        bucket.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now())
+        lock(bucket).take(Instant::now())
     }
 }
 

@@ -7,8 +7,7 @@ use crate::{
     draft::{Answers, Api, Draft},
     http_api::{self, ACCESS_LOG, ENDPOINT},
     http_event,
-    model::{Authorizer, HttpApi, HttpRoute, Method, Throttling, WebSocketApi, WebSocketRoute},
-    names,
+    model::{Authorizer, HttpRoute, Method, Throttling, WebSocketRoute},
     node::Node,
     problem::Problem,
     property::{
@@ -18,7 +17,7 @@ use crate::{
     report::Report,
     resource::{Resource, Stack},
     stage, target,
-    websocket_api::{self, API_KEYS, MODELS, PARAMETERS, TIMEOUT_MILLIS_MAX},
+    websocket_api::{self, API_KEYS, MODELS, PARAMETERS, PREDEFINED_KEYS, TIMEOUT_MILLIS_MAX},
 };
 
 pub(crate) const API: &str = "AWS::ApiGatewayV2::Api";
@@ -198,42 +197,23 @@ fn read_api(
 ) -> Result<Draft, Problem> {
     let node = stack.properties(resource, &API_FATES, report);
     let properties = Property::new(resource.id, &node);
-    let logical_id = resource.id.to_owned();
-    let api_id = names::api_id(resource.id);
     let protocol = properties.required("ProtocolType")?;
     let cors = properties.get("CorsConfiguration");
-    let api = match protocol.text()? {
-        "HTTP" => Api::Http(HttpApi {
-            logical_id,
-            api_id,
-            stage: String::new(),
-            stage_variables: Vec::new(),
-            routes: Vec::new(),
-            cors: cors.map(|cors| http_api::cors(&cors, report)).transpose()?.flatten(),
-            throttling: Throttling::default(),
-            line: resource.line,
-        }),
+    match protocol.text()? {
+        "HTTP" => {
+            let cors = cors.map(|cors| http_api::cors(&cors, report)).transpose()?;
+            Ok(Draft::http(resource, cors.flatten()))
+        }
         "WEBSOCKET" if cors.is_none() => {
             let expression = properties.required("RouteSelectionExpression")?;
-            Api::WebSocket(WebSocketApi {
-                logical_id,
-                api_id,
-                stage: String::new(),
-                stage_variables: Vec::new(),
-                route_selection_expression: websocket_api::selection(&expression)?,
-                routes: Vec::new(),
-                authorizer: None,
-                throttling: Throttling::default(),
-                line: resource.line,
-            })
+            Ok(Draft::websocket(resource, websocket_api::selection(&expression)?))
         }
-        "WEBSOCKET" => return Err(cors.unwrap_or(properties).problem("only HTTP APIs have it")),
+        "WEBSOCKET" => Err(cors.unwrap_or(properties).problem("only HTTP APIs have it")),
         other => {
             let message = format!("{other:?} is not allowed, it takes HTTP or WEBSOCKET");
-            return Err(protocol.problem(message));
+            Err(protocol.problem(message))
         }
-    };
-    Ok(Draft::new(api))
+    }
 }
 
 fn read_integration(
@@ -435,7 +415,7 @@ fn http_key(key: &Property<'_>) -> Result<(Method, String), Problem> {
 
 fn websocket_key(key: &Property<'_>) -> Result<String, Problem> {
     let text = key.text()?;
-    let is_known = ["$connect", "$disconnect", "$default"].contains(&text);
+    let is_known = PREDEFINED_KEYS.contains(&text);
     if is_known || !(text.is_empty() || text.starts_with('$')) {
         return Ok(text.to_owned());
     }

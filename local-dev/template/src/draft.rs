@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    model::{HttpApi, HttpRoute, Template, WebSocketApi, WebSocketRoute},
+    model::{Cors, HttpApi, HttpRoute, Template, Throttling, WebSocketApi, WebSocketRoute},
+    names,
     problem::Problem,
     report::Report,
+    resource::Resource,
     stage::{RouteSettings, Stage},
 };
 
@@ -36,7 +38,36 @@ pub(crate) struct Answers {
 }
 
 impl Draft {
-    pub(crate) fn new(api: Api) -> Self {
+    /// An HTTP API without stage and routes.
+    pub(crate) fn http(resource: &Resource<'_>, cors: Option<Cors>) -> Self {
+        Self::new(Api::Http(HttpApi {
+            logical_id: resource.id.to_owned(),
+            api_id: names::api_id(resource.id),
+            stage: String::new(),
+            stage_variables: Vec::new(),
+            routes: Vec::new(),
+            cors,
+            throttling: Throttling::default(),
+            line: resource.line,
+        }))
+    }
+
+    /// A WebSocket API without stage and routes.
+    pub(crate) fn websocket(resource: &Resource<'_>, route_selection_expression: String) -> Self {
+        Self::new(Api::WebSocket(WebSocketApi {
+            logical_id: resource.id.to_owned(),
+            api_id: names::api_id(resource.id),
+            stage: String::new(),
+            stage_variables: Vec::new(),
+            route_selection_expression,
+            routes: Vec::new(),
+            authorizer: None,
+            throttling: Throttling::default(),
+            line: resource.line,
+        }))
+    }
+
+    fn new(api: Api) -> Self {
         Self {
             api,
             default_authorizer: None,

@@ -1,9 +1,8 @@
 //! HTTP APIs of SAM. Their routes are events of functions.
 
 use crate::{
-    draft::{Api, Draft},
-    model::{Cors, HttpApi},
-    names,
+    draft::Draft,
+    model::Cors,
     node::{Kind, Node},
     problem::Problem,
     property::{
@@ -93,16 +92,7 @@ fn read(stack: &Stack<'_>, resource: &Resource<'_>, report: &mut Report) -> Resu
     let node = stack.properties(resource, &FATES, report);
     let properties = Property::new(resource.id, &node);
     let cors = properties.get("CorsConfiguration").map(|value| cors(&value, report)).transpose()?;
-    let mut draft = Draft::new(Api::Http(HttpApi {
-        logical_id: resource.id.to_owned(),
-        api_id: names::api_id(resource.id),
-        stage: String::new(),
-        stage_variables: Vec::new(),
-        routes: Vec::new(),
-        cors: cors.flatten(),
-        throttling: crate::Throttling::default(),
-        line: resource.line,
-    }));
+    let mut draft = Draft::http(resource, cors.flatten());
     draft.set_stage(stage::read(&properties, "$default", report)?);
     if let Some(auth) = properties.get("Auth") {
         let auth = auth.map()?;

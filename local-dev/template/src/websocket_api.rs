@@ -4,8 +4,7 @@ use crate::{
     draft::{Answers, Api, Draft},
     http_api::{ACCESS_LOG, DOMAIN, ENDPOINT},
     http_event,
-    model::{Authorizer, IdentitySource, Throttling, WebSocketApi, WebSocketRoute},
-    names,
+    model::{Authorizer, IdentitySource, Throttling, WebSocketRoute},
     problem::Problem,
     property::{
         Fate::{Refused, Warned},
@@ -15,6 +14,10 @@ use crate::{
     resource::{Resource, SAM_WEBSOCKET_API, Stack},
     stage, target,
 };
+
+/// The keys that API Gateway itself gives a meaning. Source: the developer guide of API Gateway, "Create routes for WebSocket
+/// APIs".
+pub(crate) const PREDEFINED_KEYS: [&str; 3] = ["$connect", "$disconnect", "$default"];
 
 /// The longest that API Gateway waits for a function. Source: API Gateway WebSocket quotas.
 pub(crate) const TIMEOUT_MILLIS_MAX: u64 = 29_000;
@@ -82,17 +85,8 @@ pub(crate) fn read_all(stack: &Stack<'_>, drafts: &mut Vec<Draft>, report: &mut 
 fn read(stack: &Stack<'_>, resource: &Resource<'_>, report: &mut Report) -> Result<Draft, Problem> {
     let node = stack.properties(resource, &FATES, report);
     let properties = Property::new(resource.id, &node);
-    let mut draft = Draft::new(Api::WebSocket(WebSocketApi {
-        logical_id: resource.id.to_owned(),
-        api_id: names::api_id(resource.id),
-        stage: String::new(),
-        stage_variables: Vec::new(),
-        route_selection_expression: selection(&properties.required("RouteSelectionExpression")?)?,
-        routes: Vec::new(),
-        authorizer: None,
-        throttling: Throttling::default(),
-        line: resource.line,
-    }));
+    let expression = selection(&properties.required("RouteSelectionExpression")?)?;
+    let mut draft = Draft::websocket(resource, expression);
     let stage = stage::read(&properties, "default", report)?;
     check_stage(&properties, &stage)?;
     draft.set_stage(stage);
@@ -128,7 +122,7 @@ fn read_route(
     report: &mut Report,
 ) -> Result<(WebSocketRoute, Option<(String, usize)>), Problem> {
     let route = route.map()?;
-    let is_known = ["$connect", "$disconnect", "$default"].contains(&key);
+    let is_known = PREDEFINED_KEYS.contains(&key);
     if !is_known && (key.is_empty() || !key.chars().all(char::is_alphanumeric)) {
         let message = "SAM takes $connect, $disconnect, $default, and keys of letters and digits";
         return Err(Problem::new(route.path, line, message));

@@ -1,7 +1,13 @@
-//! The functions as they run on Lambda: each compiled bootstrap against a Runtime API, with its sample event.
+//! The functions as they run on Lambda: each compiled bootstrap with its sample event.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use bytes::Bytes;
+use lambda::{Account, Config, Entry, Function, Invocation, InvokeError, Record};
 use serde_json::{Value, json};
 use shared::{account::Username, clock::UnixMillis, store::NewSession, token::TokenId};
 
@@ -11,7 +17,7 @@ use crate::{
         World,
         bootstraps::{bootstrap, directory},
         connections::{FakeConnections, Taken},
-        runtime_api, session_of,
+        session_of,
     },
 };
 
@@ -112,7 +118,7 @@ fn assert_shows(posts: &[Taken], stored: &Value) {
     assert_eq!(serde_json::from_str::<Value>(frame).unwrap(), expected);
 }
 
-/// Lambda, as far as one instance of a function sees it.
+/// Lambda, with the same variables for all functions.
 struct Lambda {
     directory: PathBuf,
     environment: Vec<(&'static str, String)>,
@@ -126,15 +132,42 @@ impl Lambda {
 
     /// Invokes a function and checks that its log keeps the event's secrets.
     async fn invoke_with(&self, function: &str, event: &Value) -> Value {
-        let bootstrap = bootstrap(&self.directory, function);
-        let event = event.to_string();
-        let (outcome, log) =
-            runtime_api::invoke(&bootstrap, &self.environment, event.clone().into_bytes()).await;
+        let (result, log) = self.run(function, event).await;
         for secret in ["correct horse battery staple", SAMPLE_SECRET, "eyJ0eXAi", "Hello!", "$2b$"]
         {
             assert!(!log.contains(secret), "{function} logged {secret}: {log}");
         }
-        outcome.unwrap()
+        serde_json::from_slice(&result.unwrap()).unwrap()
+    }
+
+    /// Has a fresh instance handle an event. Also says all that it wrote.
+    async fn run(&self, name: &str, event: &Value) -> (Result<Bytes, InvokeError>, String) {
+        let mut config = Config::new(name, bootstrap(&self.directory, name));
+        let credentials = [
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "an example"),
+            ("AWS_SESSION_TOKEN", "an example"),
+        ];
+        let credentials = credentials.map(|(name, value)| (name, value.to_owned()));
+        let variables = credentials.into_iter().chain(self.environment.iter().cloned());
+        config.environment = variables.map(|(name, value)| (name.to_owned(), value)).collect();
+        config.timeout = Duration::from_secs(30);
+        let log = Arc::new(Mutex::new(String::new()));
+        let written = Arc::clone(&log);
+        let sink = Arc::new(move |record: &Record<'_>| {
+            if let Entry::Line { text, .. } = record.entry {
+                written.lock().unwrap().extend([text, "\n"]);
+            }
+        });
+        let function = Function::new(config, Account::default(), sink).unwrap();
+        let request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned();
+        let event = event.to_string().into();
+        let outcome = function.invoke(Invocation { request_id, event, trace_id: None }).await;
+        // The log is complete when the instance has ended.
+        function.shutdown().await;
+        let log = log.lock().unwrap().clone();
+        (outcome.result, log)
     }
 }
 

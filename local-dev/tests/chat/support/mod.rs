@@ -8,7 +8,6 @@ pub mod http;
 pub mod postgres;
 pub mod process;
 pub mod room;
-pub mod runtime_api;
 pub mod socket;
 
 use std::{
