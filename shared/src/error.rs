@@ -49,6 +49,9 @@ pub enum Error {
         /// Whole seconds until the next try is let through.
         retry_after_secs: i64,
     },
+    /// As many passwords are being hashed as one instance can bear. 503.
+    #[error("Too many people are signing in. Try again in a moment.")]
+    Busy,
     /// The database cannot be reached; the same request may succeed in a moment. 503.
     #[error("The service is busy or restarting. Try again in a moment.")]
     Unavailable(#[source] BoxError),
@@ -78,8 +81,8 @@ fn list(errors: &[FieldError]) -> String {
     details.join(" ")
 }
 
-/// Seconds after which a client should try again when the database was away.
-const RETRY_UNAVAILABLE_SECS: i64 = 1;
+/// Seconds after which a client should try again when there was no room or no database.
+pub const RETRY_UNAVAILABLE_SECS: u64 = 1;
 
 impl Error {
     /// Anything that is our fault, with its cause.
@@ -111,6 +114,7 @@ impl Error {
             Self::TooManyLogins { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, "too-many-logins", "Too many failed logins")
             }
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "The service is busy"),
             Self::Unavailable(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The service is not available")
             }
@@ -180,7 +184,7 @@ impl Error {
             Self::TooManyLogins { retry_after_secs } => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_secs));
             }
-            Self::Unavailable(_) => {
+            Self::Busy | Self::Unavailable(_) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_UNAVAILABLE_SECS));
             }
             _ => {}

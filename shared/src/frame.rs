@@ -8,8 +8,11 @@
 //! → {"action":"ping"}
 //! ← {"type":"message","id":17,"username":"alice","text":"Hello!","sent_at":"2026-11-23T10:15:43.377Z","client_id":"7f1c…"}
 //! ← {"type":"error","code":"text_too_long","detail":"…","client_id":"7f1c…"}
+//! ← {"type":"error","code":"rate_limited","detail":"…","client_id":"7f1c…","retry_after":7}
 //! ← {"type":"pong"}
 //! ```
+
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -17,7 +20,7 @@ use serde_json::Value;
 use crate::{
     account::Username,
     chat::{ClientId, Draft, Message, Text},
-    error::Error,
+    error::{Error, RETRY_UNAVAILABLE_SECS},
     json::kind,
 };
 
@@ -108,20 +111,35 @@ pub struct Refusal {
     /// The key of the send that was refused, where it can be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<ClientId>,
+    /// Whole seconds after which the same send may succeed, if it may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
 }
 
 impl Refusal {
     fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), client_id: None }
+        Self { code, detail: detail.into(), client_id: None, retry_after: None }
+    }
+
+    /// The refusal of a send because its author has said too much and must wait.
+    pub fn rate_limited(wait: Duration, client_id: Option<ClientId>) -> Self {
+        // Rounded up: after that time it is good.
+        let seconds = wait.as_millis().div_ceil(1000).max(1);
+        let detail = match seconds {
+            1 => "Too many messages. Try again in 1 second.".to_owned(),
+            _ => format!("Too many messages. Try again in {seconds} seconds."),
+        };
+        let retry_after = u64::try_from(seconds).ok();
+        Self { code: "rate_limited", detail, client_id, retry_after }
     }
 
     /// The refusal of a send that failed for `error`, not for its own fault.
     pub fn from_error(error: &Error, client_id: Option<ClientId>) -> Self {
-        let code = match error {
-            Error::Unavailable(_) => "unavailable",
-            _ => "internal",
+        let (code, retry_after) = match error {
+            Error::Unavailable(_) => ("unavailable", Some(RETRY_UNAVAILABLE_SECS)),
+            _ => ("internal", None),
         };
-        Self { code, detail: error.to_string(), client_id }
+        Self { code, detail: error.to_string(), client_id, retry_after }
     }
 }
 
@@ -195,7 +213,7 @@ fn read_send(text: Option<&Value>, client_id: Option<&Value>) -> Result<Draft, R
     };
     match text {
         Ok(text) => Ok(Draft { text, client_id }),
-        Err((code, detail)) => Err(Refusal { code, detail, client_id }),
+        Err((code, detail)) => Err(Refusal { client_id, ..Refusal::new(code, detail) }),
     }
 }
 
@@ -264,6 +282,26 @@ mod tests {
             r#"{"type":"error","code":"text_blank","detail":"text must not be only white space.","client_id":"k"}"#
         );
         assert_eq!(Protocol::Plain.refusal(&refusal), "system: text must not be only white space.");
+    }
+
+    #[test]
+    fn a_refusal_for_now_says_when_to_try_again() {
+        for (millis, seconds, in_words) in [
+            (0, 1, "1 second."),
+            (1, 1, "1 second."),
+            (1000, 1, "1 second."),
+            (6001, 7, "7 seconds."),
+        ] {
+            let refusal = Refusal::rate_limited(Duration::from_millis(millis), None);
+            let detail = format!("Too many messages. Try again in {in_words}");
+            assert_eq!(
+                Protocol::ChatV1.refusal(&refusal),
+                format!(
+                    r#"{{"type":"error","code":"rate_limited","detail":"{detail}","retry_after":{seconds}}}"#
+                )
+            );
+            assert_eq!(Protocol::Plain.refusal(&refusal), format!("system: {detail}"));
+        }
     }
 
     #[test]

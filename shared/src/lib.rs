@@ -10,6 +10,7 @@
 //! | [`account`], [`chat`] | parsed values: an invalid one cannot exist |
 //! | [`frame`] | what a socket carries, in both protocols |
 //! | [`password`], [`token`], [`session`] | bcrypt and JWT |
+//! | [`rate`] | how much one user may say |
 //! | [`store`] | all SQL, over PostgreSQL and SQLite |
 //! | [`management`], [`broadcast`], [`revocation`] | the `@connections` client and its two uses |
 //! | [`clock`], [`json`], [`logging`] | the time, words about JSON, the log |
@@ -32,6 +33,7 @@ pub mod lambda;
 pub mod logging;
 pub mod management;
 pub mod password;
+pub mod rate;
 pub mod revocation;
 pub mod session;
 pub mod settings;

@@ -1,16 +1,66 @@
-//! bcrypt, off the async threads.
+//! bcrypt, off the async threads, and only so much of it at once.
+
+use std::{sync::Arc, thread::available_parallelism};
 
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     account::Password,
     error::{Error, Result},
 };
 
+/// Passwords that one program works on or lets wait at once. At a cost of 12 that is a wait of about four seconds on one
+/// processor: whoever comes then is better told to come again. On Lambda an instance has one event at a time.
+const AT_ONCE_MAX: usize = 16;
+
+/// The room for hashing in one program, shared by all of its functions.
+#[derive(Clone, Debug)]
+pub struct Hashing {
+    /// Whoever finds no place is refused.
+    places: Arc<Semaphore>,
+    /// As many of them compute at a time as there are processors, so that others get their turn, too.
+    processors: Arc<Semaphore>,
+}
+
+impl Default for Hashing {
+    fn default() -> Self {
+        let processors = available_parallelism().map_or(1, usize::from);
+        Self {
+            places: Arc::new(Semaphore::new(AT_ONCE_MAX)),
+            processors: Arc::new(Semaphore::new(processors)),
+        }
+    }
+}
+
+impl Hashing {
+    /// Runs `work` on a thread that may be kept busy, when there is a processor for it.
+    ///
+    /// # Errors
+    /// [`Error::Busy`], at once, when too many wait for one.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> bcrypt::BcryptResult<T> + Send + 'static,
+    ) -> Result<T> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_full| Error::Busy)?;
+        let processors = Arc::clone(&self.processors);
+        let processor = processors.acquire_owned().await.map_err(Error::internal)?;
+        // They are free again when the work is done, even if nobody waits for it any more.
+        let held: [OwnedSemaphorePermit; 2] = [place, processor];
+        let work = move || {
+            let done = work();
+            drop(held);
+            done
+        };
+        tokio::task::spawn_blocking(work).await.map_err(Error::internal)?.map_err(Error::internal)
+    }
+}
+
 /// Hashes and verifies passwords at one cost.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Hasher {
     cost: u32,
+    hashing: Hashing,
 }
 
 /// Whether a password fits a hash.
@@ -29,38 +79,40 @@ impl Hasher {
     pub const DEFAULT_COST: u32 = 12;
 
     /// Hashes at `cost`, from 4 to 16: 2^cost rounds.
-    pub fn new(cost: u32) -> Self {
-        Self { cost }
+    pub fn new(cost: u32, hashing: Hashing) -> Self {
+        Self { cost, hashing }
     }
 
     /// The hash of a password, as a modular-crypt string.
     ///
     /// # Errors
-    /// When the system has no randomness for a salt.
-    pub async fn hash(self, password: &Password) -> Result<SecretString> {
-        let password = password.secret().clone();
-        blocking(move || bcrypt::hash(password.expose_secret(), self.cost)).await.map(Into::into)
+    /// [`Error::Busy`], and when the system has no randomness for a salt.
+    pub async fn hash(&self, password: &Password) -> Result<SecretString> {
+        let (password, cost) = (password.secret().clone(), self.cost);
+        let hash = self.hashing.run(move || bcrypt::hash(password.expose_secret(), cost)).await?;
+        Ok(hash.into())
     }
 
     /// Compares a password with a user's hash. Without a user it does the same work and finds it wrong, so that the
     /// time of a refused login doesn't tell which names exist.
     ///
     /// # Errors
-    /// When the stored hash is not one of bcrypt's.
+    /// [`Error::Busy`], and when the stored hash is not one of bcrypt's.
     pub async fn verify(
-        self,
+        &self,
         password: &SecretString,
         hash: Option<&SecretString>,
     ) -> Result<Verdict> {
         let Some(hash) = hash else {
             let password = password.clone();
             let nobodys = self.nobodys_hash();
-            blocking(move || bcrypt::verify(password.expose_secret(), &nobodys)).await?;
+            let verify = move || bcrypt::verify(password.expose_secret(), &nobodys);
+            self.hashing.run(verify).await?;
             return Ok(Verdict::Wrong);
         };
         let (given, hash) = (password.clone(), hash.clone());
         let cost = self.cost;
-        blocking(move || {
+        let verify = move || {
             let hash = hash.expose_secret();
             let right = bcrypt::verify(given.expose_secret(), hash)?;
             Ok(match (right, hash.parse::<bcrypt::HashParts>()?.get_cost() == cost) {
@@ -70,38 +122,36 @@ impl Hasher {
                 (true, true) => Verdict::Right,
                 (true, false) => Verdict::RightButOldCost,
             })
-        })
-        .await
+        };
+        self.hashing.run(verify).await
     }
 
     /// A well-formed hash that no known password has.
-    fn nobodys_hash(self) -> String {
+    fn nobodys_hash(&self) -> String {
         format!("$2b${:02}$abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyz0123.", self.cost)
     }
-}
-
-/// Runs `work` on a thread that may be kept busy.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> bcrypt::BcryptResult<T> + Send + 'static,
-) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(Error::internal)?.map_err(Error::internal)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn hasher(cost: u32) -> Hasher {
+        Hasher::new(cost, Hashing::default())
+    }
+
     #[tokio::test]
     async fn a_hash_fits_its_password_only() {
-        let hasher = Hasher::new(4);
+        let hasher = hasher(4);
         let hash = hasher.hash(&Password::parse("correct horse").unwrap()).await.unwrap();
+        let dearer = self::hasher(5);
         for (hasher, password, hash, expected) in [
-            (hasher, "correct horse", Some(&hash), Verdict::Right),
-            (Hasher::new(5), "correct horse", Some(&hash), Verdict::RightButOldCost),
-            (hasher, "correct hors", Some(&hash), Verdict::Wrong),
-            (hasher, "", Some(&hash), Verdict::Wrong),
-            (hasher, "correct horse\0correct horse", Some(&hash), Verdict::Wrong),
-            (hasher, "correct horse", None, Verdict::Wrong),
+            (&hasher, "correct horse", Some(&hash), Verdict::Right),
+            (&dearer, "correct horse", Some(&hash), Verdict::RightButOldCost),
+            (&hasher, "correct hors", Some(&hash), Verdict::Wrong),
+            (&hasher, "", Some(&hash), Verdict::Wrong),
+            (&hasher, "correct horse\0correct horse", Some(&hash), Verdict::Wrong),
+            (&hasher, "correct horse", None, Verdict::Wrong),
         ] {
             assert_eq!(
                 hasher.verify(&password.into(), hash).await.unwrap(),
@@ -112,8 +162,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_finds_no_place_is_refused_at_once() {
+        let hashing = Hashing::default();
+        let hasher = Hasher::new(4, hashing.clone());
+        let password = Password::parse("correct horse").unwrap();
+        let taken = Arc::clone(&hashing.places).try_acquire_many_owned(15).unwrap();
+        assert!(hasher.hash(&password).await.is_ok());
+        let last = Arc::clone(&hashing.places).try_acquire_owned().unwrap();
+        let hash = hasher.hash(&password).await;
+        assert!(matches!(hash, Err(Error::Busy)), "{hash:?}");
+        let verdict = hasher.verify(&"correct horse".into(), None).await;
+        assert!(matches!(verdict, Err(Error::Busy)), "{verdict:?}");
+        drop((taken, last));
+        assert!(hasher.hash(&password).await.is_ok());
+    }
+
+    #[tokio::test]
     async fn a_password_is_never_cut() {
-        let hasher = Hasher::new(4);
+        let hasher = hasher(4);
         let longest = "x".repeat(72);
         let hash = hasher.hash(&Password::parse(&longest).unwrap()).await.unwrap();
         assert_eq!(

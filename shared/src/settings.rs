@@ -8,7 +8,12 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::{
-    clock::Clock, management::Management, password::Hasher, store::Store, token::Tokens,
+    clock::Clock,
+    management::Management,
+    password::{Hasher, Hashing},
+    rate::MessageRate,
+    store::Store,
+    token::Tokens,
     websocket::AllowedOrigins,
 };
 
@@ -65,6 +70,8 @@ pub struct Settings {
     lookup: Lookup,
     store: Store,
     clock: Clock,
+    /// All functions of a program hash in one place.
+    hashing: Hashing,
 }
 
 impl Settings {
@@ -81,7 +88,7 @@ impl Settings {
             .get("DATABASE_URL")
             .ok_or_else(|| SettingError::new("DATABASE_URL", "is not set", Store::URL_EXAMPLE))?;
         let store = Store::open(&url, database_connections)?;
-        Ok(Self { lookup, store, clock })
+        Ok(Self { lookup, store, clock, hashing: Hashing::default() })
     }
 
     /// The database.
@@ -135,7 +142,22 @@ impl Settings {
                     )
                 })?,
         };
-        Ok(Hasher::new(cost))
+        Ok(Hasher::new(cost, self.hashing.clone()))
+    }
+
+    /// How much one user may say, by `MESSAGE_RATE_LIMIT`: `MESSAGES/SECONDS`, or `off`, which is `None`.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn message_rate(&self) -> Result<Option<MessageRate>, SettingError> {
+        match self.lookup.get("MESSAGE_RATE_LIMIT").as_deref().map(str::trim) {
+            None => Ok(Some(MessageRate::DEFAULT)),
+            Some("off") => Ok(None),
+            Some(text) => MessageRate::parse(text).map(Some).map_err(|allowed| {
+                let problem = format!("{text:?} is not allowed, {allowed}");
+                SettingError::new("MESSAGE_RATE_LIMIT", problem, "30/10")
+            }),
+        }
     }
 
     /// The origins that may open a socket, by `ALLOWED_ORIGINS`: the page's own unless it is set.

@@ -71,7 +71,15 @@ impl Login {
             return Err(Error::TooManyLogins { retry_after_secs });
         }
         let hash = self.store.password_hash(username).await?;
-        match (self.hasher.verify(password, hash.as_ref()).await?, hash) {
+        let verdict = match self.hasher.verify(password, hash.as_ref()).await {
+            // Nobody has looked at the password, so it was no failure.
+            Err(Error::Busy) => {
+                self.store.uncount_login_attempt(username, source).await?;
+                return Err(Error::Busy);
+            }
+            verdict => verdict?,
+        };
+        match (verdict, hash) {
             (Verdict::Right, _) => {}
             (Verdict::RightButOldCost, Some(old)) => {
                 self.renew_hash(username, password, &old).await?;
@@ -96,7 +104,11 @@ impl Login {
         let Ok(password) = Password::parse(secrecy::ExposeSecret::expose_secret(password)) else {
             return Ok(());
         };
-        let new = self.hasher.hash(&password).await?;
+        let new = match self.hasher.hash(&password).await {
+            // The next login renews it.
+            Err(Error::Busy) => return Ok(()),
+            new => new?,
+        };
         self.store.replace_password_hash(username, old, &new).await
     }
 

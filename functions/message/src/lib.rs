@@ -11,8 +11,9 @@ use shared::{
     frame::{Action, Protocol, Refusal},
     lambda::WebSocketFunction,
     management::Management,
+    rate::MessageRate,
     settings::{SettingError, Settings},
-    store::{Appended, Drafts, Store},
+    store::{Appended, Drafts, Outcome, Store},
     websocket::{Answer, Event, connection_id},
 };
 
@@ -20,6 +21,7 @@ use shared::{
 pub struct Message {
     store: Store,
     management: Management,
+    rate: Option<MessageRate>,
     clock: Clock,
 }
 
@@ -35,6 +37,7 @@ impl WebSocketFunction for Message {
         Ok(Self {
             store: settings.store(),
             management: settings.management()?,
+            rate: settings.message_rate()?,
             clock: settings.clock(),
         })
     }
@@ -50,8 +53,8 @@ impl WebSocketFunction for Message {
         };
 
         let drafts = Drafts { plain: draft(&readings.plain), chat_v1: draft(&readings.chat_v1) };
-        match self.store.append_message(sender, drafts, self.clock.now()).await {
-            Ok(Some(Appended { message: Some(message), protocol })) => {
+        match self.store.append_message(sender, drafts, self.rate, self.clock.now()).await {
+            Ok(Some(Appended { outcome: Outcome::Stored(message), protocol })) => {
                 let concurrency = self.management.concurrency();
                 let shown =
                     broadcast(&message, &connections, &self.store, &self.clock, concurrency).await;
@@ -61,7 +64,11 @@ impl WebSocketFunction for Message {
                     connections.post(sender, &protocol.message(&message)).await;
                 }
             }
-            Ok(Some(Appended { message: None, protocol })) => {
+            Ok(Some(Appended { outcome: Outcome::TooMany(wait), protocol })) => {
+                let refusal = Refusal::rate_limited(wait, readings.client_id());
+                connections.post(sender, &protocol.refusal(&refusal)).await;
+            }
+            Ok(Some(Appended { outcome: Outcome::NoDraft, protocol })) => {
                 connections.post(sender, &readings.answer(protocol)).await;
             }
             // The connection has no row any more, or its session has ended: nothing can come of it.
@@ -97,21 +104,19 @@ impl Readings {
         }
     }
 
+    /// The sender's own key for this message, if it gave one.
+    fn client_id(&self) -> Option<ClientId> {
+        draft(&self.chat_v1).and_then(|draft| draft.client_id.clone())
+    }
+
     /// The frame that tells a sender of unknown protocol that the store failed. A frame that looks like `chat.v1` came
     /// from a client that speaks it, most likely.
     fn failure(&self, error: &Error) -> String {
-        match &self.chat_v1 {
-            Ok(action) => {
-                let client_id: Option<ClientId> = match action {
-                    Action::Send(draft) => draft.client_id.clone(),
-                    Action::Ping => None,
-                };
-                Protocol::ChatV1.refusal(&Refusal::from_error(error, client_id))
-            }
-            Err(_) if self.is_json_like => {
-                Protocol::ChatV1.refusal(&Refusal::from_error(error, None))
-            }
-            Err(_) => Protocol::Plain.refusal(&Refusal::from_error(error, None)),
+        let refusal = Refusal::from_error(error, self.client_id());
+        if self.chat_v1.is_ok() || self.is_json_like {
+            Protocol::ChatV1.refusal(&refusal)
+        } else {
+            Protocol::Plain.refusal(&refusal)
         }
     }
 }

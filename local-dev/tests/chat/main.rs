@@ -31,9 +31,11 @@ mod bootstraps;
 mod browser;
 mod chat;
 mod described;
+mod floods;
 mod handshakes;
 mod history;
 mod modules;
+mod outages;
 mod processes;
 mod sessions;
 mod storage;
@@ -71,6 +73,10 @@ pub enum Needs {
     Nothing,
     /// Functions in this process, not compiled ones.
     InProcess,
+    /// SQLite.
+    Sqlite,
+    /// PostgreSQL.
+    Postgres,
     /// A browser.
     Chromium,
     /// The functions as `cargo xtask build` makes them, for PostgreSQL.
@@ -88,6 +94,8 @@ fn all_stories() -> impl Iterator<Item = Story> {
         history::stories(),
         chat::stories(),
         storage::stories(),
+        floods::stories(),
+        outages::stories(),
         processes::stories(),
         bootstraps::stories(),
         modules::stories(),
@@ -112,8 +120,9 @@ fn main() -> ExitCode {
         match story.needs {
             Needs::Nothing | Needs::Chromium => vec![on_sqlite(), on_postgres(), on_bootstraps()],
             Needs::InProcess => vec![on_sqlite(), on_postgres()],
+            Needs::Postgres => vec![on_postgres(), on_bootstraps()],
             Needs::Bootstraps => vec![on_postgres()],
-            Needs::Node => vec![on_sqlite()],
+            Needs::Sqlite | Needs::Node => vec![on_sqlite()],
         }
     });
     let trials: Vec<Trial> = trials.collect();

@@ -3,7 +3,7 @@
 use shared::{
     chat::{Draft, Text},
     clock::Clock,
-    store::{Drafts, Store},
+    store::{Drafts, Outcome, Store},
 };
 
 use sqlx::{Connection, PgConnection, SqliteConnection};
@@ -17,6 +17,9 @@ crate::stories! {
     stores_append_side_by_side_without_gaps,
 }
 
+/// The migrations there are.
+const STEPS: usize = 8;
+
 async fn migrations_may_run_twice_at_once(world: World) {
     let url = world.empty_database().await;
     let migrations = (0..8).map(|_| {
@@ -27,7 +30,7 @@ async fn migrations_may_run_twice_at_once(world: World) {
     for migration in migrations.collect::<Vec<_>>() {
         applied += migration.await.unwrap();
     }
-    assert!(applied >= 7, "{applied} steps were applied in all");
+    assert!(applied >= STEPS, "{applied} steps were applied in all");
     let store = Store::open(&url, 1).unwrap();
     assert_eq!(store.migrate(&Clock::system()).await.unwrap(), 0);
     store.close().await;
@@ -37,10 +40,10 @@ async fn migrations_may_run_twice_at_once(world: World) {
 async fn a_migration_that_died_halfway_is_run_again(world: World) {
     let url = world.empty_database().await;
     let store = Store::open(&url, 1).unwrap();
-    assert_eq!(store.migrate(&Clock::system()).await.unwrap(), 7);
+    assert_eq!(store.migrate(&Clock::system()).await.unwrap(), STEPS);
     // It did its work and died before it could note that down.
     execute(&url, "delete from schema_migrations").await;
-    assert_eq!(store.migrate(&Clock::system()).await.unwrap(), 7);
+    assert_eq!(store.migrate(&Clock::system()).await.unwrap(), STEPS);
     execute(&url, "update message_sequence set last_id = 41 where last_id = 0").await;
     store.close().await;
     world.drop_database(&url).await;
@@ -72,8 +75,10 @@ async fn stores_append_side_by_side_without_gaps(world: World) {
                 let text = Text::parse(&format!("{writer} {number}")).unwrap();
                 let draft = Draft { text, client_id: None };
                 let drafts = Drafts { plain: None, chat_v1: Some(&draft) };
-                let appended = store.append_message(&connection_id, drafts, clock.now()).await;
-                ids.push(appended.unwrap().unwrap().message.unwrap().id);
+                let now = clock.now();
+                let appended = store.append_message(&connection_id, drafts, None, now).await;
+                let Outcome::Stored(message) = appended.unwrap().unwrap().outcome else { panic!() };
+                ids.push(message.id);
             }
             store.close().await;
             ids

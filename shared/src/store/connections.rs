@@ -58,7 +58,8 @@ impl Store {
             sqlx::query(
                 "insert into connections (connection_id, username, session_id, protocol, connected_at)
                  select $1, username, id, $4, $5 from sessions
-                 where id = $2 and username = $3 and revoked_at is null and expires_at > $5",
+                 where id = $2 and username = $3 and revoked_at is null and expires_at > $5
+                 on conflict (connection_id) do update set connected_at = excluded.connected_at",
             )
             .bind(connection.id)
             .bind(connection.session)

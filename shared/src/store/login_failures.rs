@@ -60,6 +60,25 @@ impl Store {
         Ok(attempts?)
     }
 
+    /// Takes back a try that came to nothing.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn uncount_login_attempt(&self, username: &Username, source: &str) -> Result<()> {
+        retry_conflicts!(with_db!(self.writer, |db| {
+            sqlx::query(
+                "update login_failures set failures = failures - 1
+                 where username = $1 and source = $2 and failures > 0",
+            )
+            .bind(username)
+            .bind(source)
+            .execute(db)
+            .await
+            .map(drop)
+        }))?;
+        Ok(())
+    }
+
     /// Forgets the failures of a login that succeeded.
     ///
     /// # Errors

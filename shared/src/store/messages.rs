@@ -3,12 +3,15 @@
 //! The number comes from the one row of `message_sequence`, incremented in the message's own transaction. Its row lock
 //! makes transactions commit in the order of their numbers, and one that fails gives its number back.
 
-use super::{CONNECTION_LIFE_MAX, Store, retry_conflicts, with_db};
+use std::time::Duration;
+
+use super::{CONNECTION_LIFE_MAX, Store, retry_conflicts, send_rates::Window, with_db};
 use crate::{
     chat::{Draft, Message, MessageId},
     clock::UnixMillis,
     error::Result,
     frame::Protocol,
+    rate::MessageRate,
 };
 
 /// What a frame says, for each protocol its sender may speak: which one that is stands in the connection's row, and
@@ -36,9 +39,19 @@ impl<'a> Drafts<'a> {
 pub struct Appended {
     /// What its sender speaks.
     pub protocol: Protocol,
-    /// The stored message; the one that was there before when a send is repeated. `None` if there was no draft in the
-    /// sender's protocol.
-    pub message: Option<Message>,
+    /// What was done.
+    pub outcome: Outcome,
+}
+
+/// What was done about a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// This is stored now; or was before, when a send is repeated.
+    Stored(Message),
+    /// Nothing: its author has said too much lately, and may go on after this time.
+    TooMany(Duration),
+    /// Nothing: there was no draft in the sender's protocol.
+    NoDraft,
 }
 
 /// Which part of the history is asked for.
@@ -81,6 +94,7 @@ trait Append {
         &mut self,
         connection_id: &str,
         drafts: Drafts<'_>,
+        window: Option<Window>,
         now: UnixMillis,
     ) -> sqlx::Result<Option<Appended>>;
 }
@@ -93,8 +107,8 @@ struct PageRow {
 }
 
 impl Store {
-    /// Stores what the owner of a connection says. `None` when there is no such connection, or its session has ended
-    /// before the statement began.
+    /// Stores what the owner of a connection says, unless that is more than `rate` allows. `None` when there is no such
+    /// connection, or its session has ended before the statement began.
     ///
     /// # Errors
     /// When the database fails. Then nothing is stored and no number is used up, unless only its answer got lost: a
@@ -103,11 +117,16 @@ impl Store {
         &self,
         connection_id: &str,
         drafts: Drafts<'_>,
+        rate: Option<MessageRate>,
         now: UnixMillis,
     ) -> Result<Option<Appended>> {
+        let window = rate.map(|rate| Window::ending(now, rate));
+        let has_key = drafts.chat_v1.is_some_and(|draft| draft.client_id.is_some());
         // The same `client_id` may be stored by another connection at the same instant: next time it is found.
         let appended = retry_conflicts!(
-            with_db!(self.writer, |db| { db.append(connection_id, drafts, now).await }),
+            with_db!(self.writer, repeatable: has_key, |db| {
+                db.append(connection_id, drafts, window, now).await
+            }),
             or super::is_unique_violation
         );
         Ok(appended?)
@@ -132,14 +151,15 @@ impl Store {
     }
 }
 
-/// One statement, so one round trip: finds the author, finds the message if it is a repeated send, else takes the next
-/// number and inserts.
+/// One statement, so one round trip: finds the author, finds the message if it is a repeated send, else counts it, takes
+/// the next number and inserts.
 #[cfg(feature = "postgres")]
 mod on_postgres {
     use sqlx::PgConnection;
 
     use super::{
-        Append, Appended, CONNECTION_LIFE_MAX, Drafts, Message, MessageId, Protocol, UnixMillis,
+        Append, Appended, CONNECTION_LIFE_MAX, Drafts, Message, MessageId, Outcome, Protocol,
+        UnixMillis, Window,
     };
     use crate::{
         account::Username,
@@ -155,6 +175,8 @@ mod on_postgres {
         text: Option<Text>,
         client_id: Option<ClientId>,
         sent_at: Option<UnixMillis>,
+        has_draft: bool,
+        sent_lately: Option<String>,
     }
 
     impl Append for PgConnection {
@@ -162,6 +184,7 @@ mod on_postgres {
             &mut self,
             connection_id: &str,
             drafts: Drafts<'_>,
+            window: Option<Window>,
             now: UnixMillis,
         ) -> sqlx::Result<Option<Appended>> {
             let row: Option<Row> = sqlx::query_as(
@@ -179,18 +202,31 @@ mod on_postgres {
                  select m.id, m.text, m.client_id, m.sent_at
                  from messages m join draft d on d.username = m.username and d.client_id = m.client_id
                  where d.text is not null
+             ), fresh as (
+                 select username, text, client_id from draft
+                 where text is not null and not exists (select from repeated)
+             ), admitted as (
+                 insert into send_rates (username, sent_lately)
+                 select username, $7 from fresh where $8 > 0
+                 on conflict (username) do update
+                 set sent_lately = right(send_rates.sent_lately || excluded.sent_lately, $8)
+                 where length(send_rates.sent_lately) < $8
+                     or left(right(send_rates.sent_lately, $8), length($7)) <= $9
+                 returning username
              ), numbered as (
                  update message_sequence set last_id = last_id + 1
-                 where exists (select from draft where text is not null)
-                     and not exists (select from repeated)
+                 where exists (select from fresh) and ($8 = 0 or exists (select from admitted))
                  returning last_id
              ), inserted as (
                  insert into messages (id, username, text, client_id, sent_at)
-                 select n.last_id, d.username, d.text, d.client_id, $3 from numbered n, draft d
+                 select n.last_id, f.username, f.text, f.client_id, $3 from numbered n, fresh f
                  returning id, text, client_id, sent_at
              )
-             select a.protocol, a.username, m.id, m.text, m.client_id, m.sent_at
-             from author a left join (select * from inserted union all select * from repeated) m on true",
+             select a.protocol, a.username, m.id, m.text, m.client_id, m.sent_at,
+                 exists (select from fresh) as has_draft, r.sent_lately
+             from author a
+                 left join (select * from inserted union all select * from repeated) m on true
+                 left join send_rates r on r.username = a.username",
         )
         .bind(connection_id)
         .bind(now.minus(CONNECTION_LIFE_MAX))
@@ -198,17 +234,26 @@ mod on_postgres {
         .bind(drafts.plain.map(|draft| &draft.text))
         .bind(drafts.chat_v1.map(|draft| &draft.text))
         .bind(drafts.chat_v1.and_then(|draft| draft.client_id.as_ref()))
+        .bind(Window::stamp(now))
+        .bind(window.map_or(0, Window::stamps_len))
+        .bind(window.map(Window::start))
         .fetch_optional(self)
         .await?;
             Ok(row.map(|row| {
-                let message = match (row.id, row.text, row.sent_at) {
+                let outcome = match (row.id, row.text, row.sent_at) {
                     (Some(id), Some(text), Some(sent_at)) => {
-                        let client_id = row.client_id;
-                        Some(Message { id, username: row.username, text, sent_at, client_id })
+                        let (username, client_id) = (row.username, row.client_id);
+                        Outcome::Stored(Message { id, username, text, sent_at, client_id })
                     }
-                    _ => None,
+                    _ => match window.filter(|_| row.has_draft) {
+                        Some(window) => {
+                            let sent_lately = row.sent_lately.unwrap_or_default();
+                            Outcome::TooMany(window.wait(&sent_lately, now))
+                        }
+                        None => Outcome::NoDraft,
+                    },
                 };
-                Appended { protocol: row.protocol, message }
+                Appended { protocol: row.protocol, outcome }
             }))
         }
     }
@@ -217,10 +262,13 @@ mod on_postgres {
 /// The same in a few statements: SQLite cannot modify data inside of a `with`, and it has no round trips to save.
 #[cfg(feature = "sqlite")]
 mod on_sqlite {
+    use std::time::Duration;
+
     use sqlx::{Connection, SqliteConnection};
 
     use super::{
-        Append, Appended, CONNECTION_LIFE_MAX, Drafts, Message, MessageId, Protocol, UnixMillis,
+        Append, Appended, CONNECTION_LIFE_MAX, Drafts, Message, MessageId, Outcome, Protocol,
+        UnixMillis, Window,
     };
     use crate::account::Username;
 
@@ -236,6 +284,7 @@ mod on_sqlite {
             &mut self,
             connection_id: &str,
             drafts: Drafts<'_>,
+            window: Option<Window>,
             now: UnixMillis,
         ) -> sqlx::Result<Option<Appended>> {
             // The write lock is taken at once: upgrading a read lock later could fail.
@@ -255,7 +304,7 @@ mod on_sqlite {
                 return Ok(None);
             };
             let Some(draft) = drafts.of(protocol) else {
-                return Ok(Some(Appended { protocol, message: None }));
+                return Ok(Some(Appended { protocol, outcome: Outcome::NoDraft }));
             };
             if let Some(client_id) = &draft.client_id {
                 let repeated: Option<Message> = sqlx::query_as(
@@ -266,9 +315,14 @@ mod on_sqlite {
                 .bind(client_id)
                 .fetch_optional(&mut *transaction)
                 .await?;
-                if repeated.is_some() {
-                    return Ok(Some(Appended { protocol, message: repeated }));
+                if let Some(message) = repeated {
+                    return Ok(Some(Appended { protocol, outcome: Outcome::Stored(message) }));
                 }
+            }
+            if let Some(window) = window
+                && let Some(wait) = too_many(&mut transaction, &username, window, now).await?
+            {
+                return Ok(Some(Appended { protocol, outcome: Outcome::TooMany(wait) }));
             }
             let id: MessageId = sqlx::query_scalar(
                 "update message_sequence set last_id = last_id + 1 returning last_id",
@@ -287,7 +341,38 @@ mod on_sqlite {
         .fetch_one(&mut *transaction)
         .await?;
             transaction.commit().await?;
-            Ok(Some(Appended { protocol, message: Some(message) }))
+            Ok(Some(Appended { protocol, outcome: Outcome::Stored(message) }))
         }
+    }
+
+    /// Counts a message of `username`, or says how long to wait if there have been too many.
+    async fn too_many(
+        db: &mut SqliteConnection,
+        username: &Username,
+        window: Window,
+        now: UnixMillis,
+    ) -> sqlx::Result<Option<Duration>> {
+        let admitted = sqlx::query(
+            "insert into send_rates (username, sent_lately) values ($1, $2)
+             on conflict (username) do update
+             set sent_lately = substr(sent_lately || excluded.sent_lately, -$3)
+             where length(sent_lately) < $3
+                 or substr(substr(sent_lately, -$3), 1, length($2)) <= $4",
+        )
+        .bind(username)
+        .bind(Window::stamp(now))
+        .bind(window.stamps_len())
+        .bind(window.start())
+        .execute(&mut *db)
+        .await?;
+        if admitted.rows_affected() == 1 {
+            return Ok(None);
+        }
+        let sent_lately: String =
+            sqlx::query_scalar("select sent_lately from send_rates where username = $1")
+                .bind(username)
+                .fetch_one(db)
+                .await?;
+        Ok(Some(window.wait(&sent_lately, now)))
     }
 }

@@ -15,6 +15,7 @@ const STEPS: &[&str] = &[
     include_str!("../../migrations/0005_message_sequence.sql"),
     include_str!("../../migrations/0006_message_sequence_row.sql"),
     include_str!("../../migrations/0007_login_failures.sql"),
+    include_str!("../../migrations/0008_send_rates.sql"),
 ];
 
 const BOOKKEEPING: &str = "create table if not exists schema_migrations (

@@ -9,6 +9,7 @@ mod messages;
 mod migrations;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod send_rates;
 mod sessions;
 mod users;
 
@@ -16,18 +17,20 @@ mod users;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 pub use connections::{CONNECTION_LIFE_MAX, NewConnection, Recipient};
 pub use login_failures::Attempts;
-pub use messages::{Appended, Drafts, Page, PageRequest};
+pub use messages::{Appended, Drafts, Outcome, Page, PageRequest};
 pub use sessions::{NewSession, Refreshed};
 
 use crate::{error::Error, settings::SettingError};
 
-/// How long a statement may take on PostgreSQL, the way to a connection included, before the database counts as away.
-#[cfg(feature = "postgres")]
-const STATEMENT_TIME_MAX: Duration = Duration::from_secs(3);
+/// How long a statement may take, the way to a connection and all retries included, before the database counts as
+/// away: a client hears of that within 3 seconds.
+const STATEMENT_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// How long to wait for one's turn on SQLite, which is never away: it has one writer, in this program and others.
+/// How long a writer on SQLite waits for those of this program that came before it.
 #[cfg(feature = "sqlite")]
 const TURN_TIME_MAX: Duration = Duration::from_secs(20);
 
@@ -40,18 +43,27 @@ enum Pool {
     Sqlite(sqlx::SqlitePool),
 }
 
-/// Evaluates `$body`, one statement or transaction, with `$db` bound to a connection of the concrete database.
+/// Evaluates `$body`, one statement or transaction, with `$db` bound to a connection of the concrete database; once more
+/// on a new connection if a kept one turns out to be dead. `$repeatable` says whether it does no harm twice: a statement
+/// that was on its way when its connection died may have been carried out.
 macro_rules! with_db {
     ($pool:expr, |$db:ident| $body:expr) => {
+        with_db!($pool, repeatable: true, |$db| $body)
+    };
+    ($pool:expr, repeatable: $repeatable:expr, |$db:ident| $body:expr) => {
         match &$pool {
             #[cfg(feature = "postgres")]
             crate::store::Pool::Postgres(pool) => {
                 let statement = async {
-                    let mut lease = pool.acquire().await?;
-                    let $db = &mut *lease;
-                    let outcome: sqlx::Result<_> = $body;
-                    lease.give_back_after(&outcome);
-                    outcome
+                    loop {
+                        let mut lease = pool.acquire().await?;
+                        let $db = &mut *lease;
+                        let outcome: sqlx::Result<_> = $body;
+                        if !lease.was_dead(&outcome, $repeatable) {
+                            lease.give_back_after(&outcome);
+                            break outcome;
+                        }
+                    }
                 };
                 tokio::time::timeout(crate::store::STATEMENT_TIME_MAX, statement)
                     .await
@@ -73,7 +85,7 @@ macro_rules! with_db {
 use with_db;
 
 /// Evaluates `$attempt`, a whole statement or transaction, again while it fails only because another one got in its
-/// way: a few times, with jitter. `$also` names what else is a sign of that.
+/// way: a few times and not for long, with jitter. `$also` names what else is a sign of that.
 macro_rules! retry_conflicts {
     ($attempt:expr) => {
         retry_conflicts!($attempt, or | _ | false)
@@ -160,7 +172,8 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             // FULL: a commit is on the disk before anybody is shown the message, whatever crashes.
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(TURN_TIME_MAX);
+            // Another program has the lock.
+            .busy_timeout(STATEMENT_TIME_MAX);
         let pool = |connections_max| {
             SqlitePoolOptions::new()
                 .max_connections(connections_max)
@@ -217,20 +230,28 @@ impl From<sqlx::Error> for Error {
 }
 
 /// Counts how often something was tried that others got in the way of.
-#[derive(Default)]
-struct Tries(u32);
+struct Tries {
+    count: u32,
+    since: Instant,
+}
+
+impl Default for Tries {
+    fn default() -> Self {
+        Self { count: 0, since: Instant::now() }
+    }
+}
 
 impl Tries {
     const MAX: u32 = 10;
 
     /// Waits a little and says whether to try again.
     async fn again(&mut self) -> bool {
-        self.0 += 1;
-        if self.0 >= Self::MAX {
+        self.count += 1;
+        if self.count >= Self::MAX || self.since.elapsed() >= STATEMENT_TIME_MAX {
             return false;
         }
         // Full jitter below 2, 4, 8 … 256 ms.
-        let ceiling_micros = 1000_u64 << self.0.min(8);
+        let ceiling_micros = 1000_u64 << self.count.min(8);
         let jitter = u64::from(uuid::Uuid::new_v4().as_fields().0) % ceiling_micros;
         tokio::time::sleep(Duration::from_micros(jitter)).await;
         true

@@ -16,16 +16,13 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{is_conflict, is_unique_violation, no_answer};
+use super::{STATEMENT_TIME_MAX, is_conflict, is_unique_violation, no_answer};
 
 /// How long a connection may lie idle before it is asked whether it still lives: it may have died in a freeze or a
 /// failover.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
-/// How long it may take to open a connection.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
-
-/// How long an idle one may take to answer that.
+/// How long an idle one may take to answer that, or to be closed.
 const PING_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// Connections that are opened when they are needed and kept.
@@ -48,6 +45,8 @@ pub(super) struct Lease<'a> {
     home: &'a Connections,
     /// There until it is given back.
     connection: Option<PgConnection>,
+    /// Whether it was used before, so may have died since.
+    was_kept: bool,
     _permit: SemaphorePermit<'a>,
 }
 
@@ -60,13 +59,17 @@ impl Connections {
     /// A connection that lives, as far as one can know.
     pub(super) async fn acquire(&self) -> sqlx::Result<Lease<'_>> {
         let permit = self.permits.acquire().await.map_err(|_closed| sqlx::Error::PoolClosed)?;
-        let connection = match self.take_idle().await {
-            Some(connection) => connection,
-            None => timeout(CONNECT_TIME_MAX, PgConnection::connect_with(&self.options))
-                .await
-                .map_err(|_elapsed| no_answer())??,
+        let (connection, was_kept) = match self.take_idle().await {
+            Some(connection) => (connection, true),
+            None => (self.connect().await?, false),
         };
-        Ok(Lease { home: self, connection: Some(connection), _permit: permit })
+        Ok(Lease { home: self, connection: Some(connection), was_kept, _permit: permit })
+    }
+
+    async fn connect(&self) -> sqlx::Result<PgConnection> {
+        timeout(STATEMENT_TIME_MAX, PgConnection::connect_with(&self.options))
+            .await
+            .unwrap_or_else(|_elapsed| Err(no_answer()))
     }
 
     async fn take_idle(&self) -> Option<PgConnection> {
@@ -91,7 +94,7 @@ impl Connections {
         let idle = std::mem::take(&mut *self.idle());
         for Idle { connection, .. } in idle {
             // The server notices by itself when the goodbye gets lost.
-            connection.close().await.ok();
+            timeout(PING_TIME_MAX, connection.close()).await.ok();
         }
     }
 
@@ -101,6 +104,25 @@ impl Connections {
 }
 
 impl Lease<'_> {
+    /// Whether a statement failed only because the connection had died while it was kept: in a freeze, a restart or a
+    /// failover of the database. Then it is worth another try on a new one.
+    pub(super) fn was_dead<T>(&self, outcome: &sqlx::Result<T>, repeatable: bool) -> bool {
+        let died = match outcome {
+            Err(sqlx::Error::Io(_)) => repeatable,
+            // The server says goodbye (57P01, 57P02) or has become a reader in a failover (25006): either way the
+            // statement has changed nothing.
+            Err(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| matches!(&*code, "57P01" | "57P02" | "25006"))
+            }
+            _ => false,
+        };
+        if died {
+            // What one didn't survive, the others didn't either.
+            self.home.idle().clear();
+        }
+        died && self.was_kept
+    }
+
     /// Ends the use of the connection. It is kept if the statement's outcome shows that it is in order.
     pub(super) fn give_back_after<T>(mut self, outcome: &sqlx::Result<T>) {
         let in_order = match outcome {

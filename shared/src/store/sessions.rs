@@ -55,7 +55,7 @@ impl Store {
         with_db!(self.writer, |db| {
             sqlx::query(
                 "insert into sessions (id, username, token_id, rotated_at, created_at, expires_at)
-                 values ($1, $2, $3, $4, $4, $5)",
+                 values ($1, $2, $3, $4, $4, $5) on conflict (id) do nothing",
             )
             .bind(session.id)
             .bind(session.username)

@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Store, is_unique_violation, with_db};
+use super::{Store, retry_conflicts, with_db};
 use crate::{
     account::Username,
     clock::UnixMillis,
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Store {
-    /// Adds a user.
+    /// Adds a user. Again with the same hash, which no other user has, changes nothing.
     ///
     /// # Errors
     /// [`Error::UsernameTaken`].
@@ -20,24 +20,20 @@ impl Store {
         password_hash: &SecretString,
         now: UnixMillis,
     ) -> Result<()> {
-        with_db!(self.writer, |db| {
+        let rows = retry_conflicts!(with_db!(self.writer, |db| {
             sqlx::query(
-                "insert into users (username, password_hash, created_at) values ($1, $2, $3)",
+                "insert into users (username, password_hash, created_at) values ($1, $2, $3)
+                 on conflict (username) do update set created_at = users.created_at
+                 where users.password_hash = excluded.password_hash",
             )
             .bind(username)
             .bind(password_hash.expose_secret())
             .bind(now)
             .execute(db)
             .await
-            .map(drop)
-        })
-        .map_err(|error| {
-            if is_unique_violation(&error) {
-                Error::UsernameTaken(username.as_str().to_owned())
-            } else {
-                error.into()
-            }
-        })
+            .map(|done| done.rows_affected())
+        }))?;
+        if rows == 1 { Ok(()) } else { Err(Error::UsernameTaken(username.as_str().to_owned())) }
     }
 
     /// A user's password hash.
