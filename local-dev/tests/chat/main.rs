@@ -30,6 +30,7 @@ mod bad_input;
 mod bootstraps;
 mod browser;
 mod chat;
+mod checker;
 mod described;
 mod floods;
 mod handshakes;
@@ -96,6 +97,7 @@ fn all_stories() -> impl Iterator<Item = Story> {
         storage::stories(),
         floods::stories(),
         outages::stories(),
+        checker::stories(),
         processes::stories(),
         bootstraps::stories(),
         modules::stories(),
@@ -164,7 +166,9 @@ fn trial(story: &Story, database: &str, backend: Option<Backend>) -> Trial {
             let world = World::start(backend.clone()).await;
             let database_url = world.database_url().to_owned();
             let story = AssertUnwindSafe(tell(world)).catch_unwind();
-            let told = tokio::time::timeout(STORY_TIMEOUT, story).await;
+            let patience =
+                if checker::Extent::was_asked_for() { Duration::MAX } else { STORY_TIMEOUT };
+            let told = tokio::time::timeout(patience, story).await;
             backend.clean_up(&database_url).await;
             match told.map_err(|_elapsed| Failed::from("it takes too long"))? {
                 Ok(()) => Ok(()),

@@ -21,29 +21,36 @@ pub struct Postgres {
     /// The URL of a database of its own that others are created from.
     url: String,
     databases: AtomicU32,
-    server: Option<(Child, TempDir)>,
+    server: Option<Server>,
+}
+
+/// A server of the suite's own.
+struct Server {
+    program: PathBuf,
+    /// User and group that it runs as.
+    owner: Option<(u32, u32)>,
+    port: u16,
+    directory: TempDir,
+    process: Child,
 }
 
 impl Postgres {
     /// Starts a server. `None` when PostgreSQL is not installed.
     pub async fn start() -> Option<Self> {
-        let databases = AtomicU32::new(0);
-        if let Ok(url) = std::env::var("TEST_DATABASE_URL") {
-            return Some(Self { url, databases, server: None });
+        match std::env::var("TEST_DATABASE_URL") {
+            Ok(url) => Some(Self { url, databases: AtomicU32::new(0), server: None }),
+            Err(_) => Self::start_own().await,
         }
+    }
+
+    /// Starts a server that nobody else uses. `None` when PostgreSQL is not installed.
+    pub async fn start_own() -> Option<Self> {
         let bin = installed()?;
         let directory = tempfile::Builder::new().prefix("lambda-chat-pg-").tempdir().unwrap();
         let owner = unprivileged_user(directory.path());
         let data = directory.path().join("data");
-        let as_owner = |program: &str| {
-            let mut command = Command::new(bin.join(program));
-            command.current_dir(directory.path()).stdin(Stdio::null());
-            if let Some((user, group)) = owner {
-                command.uid(user).gid(group);
-            }
-            command
-        };
-        let initdb = as_owner("initdb")
+        let mut initdb = Command::new(bin.join("initdb"));
+        let initdb = run_as(&mut initdb, owner)
             .args([
                 "--auth=trust",
                 "--username=postgres",
@@ -53,33 +60,39 @@ impl Postgres {
                 "-D",
             ])
             .arg(&data)
+            .current_dir(directory.path())
             .output()
             .unwrap();
         assert!(initdb.status.success(), "{}", String::from_utf8_lossy(&initdb.stderr));
 
         let port = free_port();
-        let server = as_owner("postgres")
-            .args([
-                "-h",
-                "127.0.0.1",
-                "-p",
-                &port.to_string(),
-                "-c",
-                "fsync=off",
-                "-c",
-                "max_connections=300",
-                "-k",
-            ])
-            .arg(directory.path())
-            .arg("-D")
-            .arg(&data)
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let program = bin.join("postgres");
+        let process = serve(&program, owner, port, directory.path());
+        let server = Server { program, owner, port, directory, process };
         let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
-        let postgres = Self { url, databases, server: Some((server, directory)) };
+        let postgres = Self { url, databases: AtomicU32::new(0), server: Some(server) };
         postgres.wait_until_up().await;
         Some(postgres)
+    }
+
+    /// Stops a server of one's own and starts it again. At once it takes no leave of anybody, and recovers from its log.
+    pub async fn restart(&mut self, at_once: bool) {
+        let server = self.server.as_mut().expect("it is one's own");
+        signal(&server.process, if at_once { "-QUIT" } else { "-INT" });
+        while server.process.try_wait().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.is_up().await;
+    }
+
+    /// Waits until a server of one's own is up; starts it if it has been stopped.
+    pub async fn is_up(&mut self) {
+        let server = self.server.as_mut().expect("it is one's own");
+        if server.process.try_wait().unwrap().is_some() {
+            let Server { program, owner, port, directory, .. } = server;
+            server.process = serve(program, *owner, *port, directory.path());
+        }
+        self.wait_until_up().await;
     }
 
     async fn wait_until_up(&self) {
@@ -113,12 +126,36 @@ impl Postgres {
 
     /// Stops the server and waits until it is gone.
     pub fn stop(self) {
-        if let Some((mut server, _directory)) = self.server {
-            // SIGINT is PostgreSQL's "fast shutdown".
-            Command::new("kill").args(["-INT", &server.id().to_string()]).status().unwrap();
-            server.wait().unwrap();
+        if let Some(mut server) = self.server {
+            signal(&server.process, "-INT");
+            server.process.wait().unwrap();
         }
     }
+}
+
+/// PostgreSQL's "fast shutdown" is SIGINT, "immediate shutdown" SIGQUIT.
+fn signal(server: &Child, signal: &str) {
+    Command::new("kill").args([signal, &server.id().to_string()]).status().unwrap();
+}
+
+fn run_as(command: &mut Command, owner: Option<(u32, u32)>) -> &mut Command {
+    if let Some((user, group)) = owner {
+        command.uid(user).gid(group);
+    }
+    command.stdin(Stdio::null())
+}
+
+fn serve(program: &Path, owner: Option<(u32, u32)>, port: u16, directory: &Path) -> Child {
+    run_as(&mut Command::new(program), owner)
+        .args(["-h", "127.0.0.1", "-p", &port.to_string()])
+        .args(["-c", "fsync=off", "-c", "max_connections=300", "-k"])
+        .arg(directory)
+        .arg("-D")
+        .arg(directory.join("data"))
+        .current_dir(directory)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 /// The directory of the newest server's programs.

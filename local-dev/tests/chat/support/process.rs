@@ -1,7 +1,9 @@
 //! local-dev as a program of its own.
 
 use std::{
+    collections::HashMap,
     ops::Deref,
+    path::PathBuf,
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -39,7 +41,11 @@ impl Process {
 
     /// The same on a given port, one that a program before it had.
     pub async fn start_on(world: &World, port: u16, settings: &[(&str, &str)]) -> Self {
-        let mut child = command(world, port, settings).stderr(Stdio::null()).spawn().unwrap();
+        Launch::of(world).start(port, settings, []).await
+    }
+
+    async fn spawn(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = timeout(PATIENCE, lines.next_line()).await.expect("it starts in time");
         let first = first.unwrap().expect("it says where it listens");
@@ -75,26 +81,57 @@ impl Process {
 
 /// Runs the program with settings that it should refuse: its status, standard output and standard error.
 pub async fn run_to_end(world: &World, settings: &[(&str, &str)]) -> (ExitStatus, String, String) {
-    let child = command(world, 0, settings).stderr(Stdio::piped()).spawn().unwrap();
+    let child = Launch::of(world).command(0, settings).stderr(Stdio::piped()).spawn().unwrap();
     let output = timeout(PATIENCE, child.wait_with_output()).await.expect("it ends").unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status, text(output.stdout), text(output.stderr))
 }
 
-fn command(world: &World, port: u16, settings: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_local-dev"));
-    command
-        .args(["--port", &port.to_string(), "--static-dir"])
-        .arg(static_dir())
-        .current_dir(world.directory())
-        .env_clear()
-        .envs(world.settings())
-        .envs(settings.iter().copied())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true);
-    if let Some(dir) = world.compiled_functions() {
-        command.arg("--functions").arg(dir);
+/// What a local-dev is started with; can outlive the world that it comes from.
+pub struct Launch {
+    settings: HashMap<String, String>,
+    directory: PathBuf,
+    /// The folder of compiled functions, if they are what runs.
+    pub functions: Option<PathBuf>,
+}
+
+impl Launch {
+    /// On the database of `world`, with its settings.
+    pub fn of(world: &World) -> Self {
+        Self {
+            settings: world.settings().clone(),
+            directory: world.directory().to_owned(),
+            functions: world.compiled_functions(),
+        }
     }
-    command
+
+    /// Starts the program with more settings and options.
+    pub async fn start(
+        &self,
+        port: u16,
+        settings: &[(&str, &str)],
+        options: impl IntoIterator<Item = &str>,
+    ) -> Process {
+        let mut command = self.command(port, settings);
+        command.args(options);
+        Process::spawn(command).await
+    }
+
+    fn command(&self, port: u16, settings: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_local-dev"));
+        command
+            .args(["--port", &port.to_string(), "--static-dir"])
+            .arg(static_dir())
+            .current_dir(&self.directory)
+            .env_clear()
+            .envs(&self.settings)
+            .envs(settings.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        if let Some(dir) = &self.functions {
+            command.arg("--functions").arg(dir);
+        }
+        command
+    }
 }
