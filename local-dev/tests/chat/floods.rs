@@ -122,7 +122,6 @@ async fn the_limit_holds_in_every_stretch_of_time(world: World) {
     let alice = world.user("alice").await;
     world.insert_connection(&alice, "c1").await;
     let seed = rand::random();
-    println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let draft = Draft { text: Text::parse("hello").unwrap(), client_id: None };
     let mut now = world.clock.clock().now();

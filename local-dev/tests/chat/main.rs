@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(unreachable_pub, reason = "nobody uses this crate from outside")]
+#![expect(clippy::print_stdout, reason = "long runs say what they have done")]
 #![expect(
     clippy::disallowed_methods,
     reason = "the suite finds its servers through the environment"
@@ -31,6 +32,7 @@ mod bootstraps;
 mod browser;
 mod chat;
 mod checker;
+mod day;
 mod described;
 mod floods;
 mod handshakes;
@@ -74,6 +76,8 @@ pub enum Needs {
     Nothing,
     /// Functions in this process, not compiled ones.
     InProcess,
+    /// Functions in a process of their own, whose time can be made to fly.
+    FakeTime,
     /// SQLite.
     Sqlite,
     /// PostgreSQL.
@@ -98,6 +102,7 @@ fn all_stories() -> impl Iterator<Item = Story> {
         floods::stories(),
         outages::stories(),
         checker::stories(),
+        day::stories(),
         processes::stories(),
         bootstraps::stories(),
         modules::stories(),
@@ -121,7 +126,7 @@ fn main() -> ExitCode {
             || trial(&story, "bootstraps", postgres.clone().map(Backend::Bootstraps));
         match story.needs {
             Needs::Nothing | Needs::Chromium => vec![on_sqlite(), on_postgres(), on_bootstraps()],
-            Needs::InProcess => vec![on_sqlite(), on_postgres()],
+            Needs::InProcess | Needs::FakeTime => vec![on_sqlite(), on_postgres()],
             Needs::Postgres => vec![on_postgres(), on_bootstraps()],
             Needs::Bootstraps => vec![on_postgres()],
             Needs::Sqlite | Needs::Node => vec![on_sqlite()],
@@ -149,7 +154,9 @@ fn trial(story: &Story, database: &str, backend: Option<Backend>) -> Trial {
         Needs::Node if !modules::node_installed() => Some(modules::HINT),
         _ if backend.is_none() => Some(support::postgres::HINT),
         _ if runs_bootstraps && compiled::directory().is_none() => Some(compiled::HINT),
-        _ if runs_bootstraps && compiled::fake_time_library().is_none() => {
+        _ if (runs_bootstraps || story.needs == Needs::FakeTime)
+            && compiled::fake_time_library().is_none() =>
+        {
             Some(compiled::FAKE_TIME_HINT)
         }
         _ => None,

@@ -89,14 +89,14 @@ async fn a_database_that_is_away_is_told_to_everyone_in_time(mut world: World) {
     let mut socket = world.connect(&alice).await;
     let mut plain = world.connect_plain(&alice).await;
     // Instances are warm, so that their start isn't measured.
-    ask_everything(&world, &world.user("bob").await).await;
+    Box::pin(ask_everything(&world, &world.user("bob").await)).await;
     socket.say("before", "before").await;
     assert_eq!(socket.next_frame().await["id"], 1);
     plain.next_text().await;
 
     for go_away in [Proxy::stall, Proxy::refuse] {
         go_away(&proxy);
-        all_hear_that_it_is_away(&world, &alice, &mut socket, &mut plain).await;
+        Box::pin(all_hear_that_it_is_away(&world, &alice, &mut socket, &mut plain)).await;
         proxy.forward();
     }
     // The first try after that succeeds, and nothing of what failed was stored twice.

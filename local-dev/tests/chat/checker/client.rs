@@ -145,13 +145,9 @@ impl Client {
             Step::Retry(ago) => {
                 let again = self.sent.len().checked_sub(ago).map(|place| self.sent[place].clone());
                 // A plain message has no key by which it could be recognised.
-                match again.filter(|_| self.speaks_chat_v1) {
-                    Some(frame) => self.send(&frame).await,
-                    None => {
-                        let frame = self.next_frame();
-                        self.send(&frame).await;
-                    }
-                }
+                let again = again.filter(|_| self.speaks_chat_v1);
+                let frame = again.unwrap_or_else(|| self.next_frame());
+                self.send(&frame).await;
             }
             Step::AwaitEcho => self.await_echo().await,
             Step::Drop => self.link = None,
@@ -307,13 +303,11 @@ impl Client {
     async fn page(&self, query: &str, begins_right: impl Fn(&[Seen]) -> bool) -> Vec<Seen> {
         let deadline = Instant::now() + PATIENCE;
         let page = loop {
-            match read_page(&self.room, &self.user, query).await {
-                Some(page) => break page,
-                None => {
-                    assert!(Instant::now() < deadline, "{} can't read {query}", self.name);
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
+            if let Some(page) = read_page(&self.room, &self.user, query).await {
+                break page;
             }
+            assert!(Instant::now() < deadline, "{} can't read {query}", self.name);
+            tokio::time::sleep(Duration::from_millis(10)).await;
         };
         let ids: Vec<i64> = page.iter().filter_map(|message| message["id"].as_i64()).collect();
         let has_gap = ids.windows(2).any(|pair| pair[0] + 1 != pair[1]);

@@ -14,6 +14,7 @@ mod site;
 use std::{
     future::pending,
     panic::AssertUnwindSafe,
+    str::FromStr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -45,18 +46,18 @@ pub struct Extent {
 
 impl Extent {
     fn from_environment(world: &World) -> Self {
-        let number = |name: &str| {
+        fn number<T: FromStr>(name: &str) -> Option<T> {
             let text = std::env::var(name).ok()?;
             Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a whole number: {text}")))
-        };
+        }
         // Instances take their time to start.
         let schedules = if world.compiled_functions().is_some() { 2 } else { 6 };
         Self {
             schedules: number("CHECKER_SCHEDULES").unwrap_or(schedules),
-            operations: number("CHECKER_OPERATIONS").map_or(80, |number| number as usize),
+            operations: number("CHECKER_OPERATIONS").unwrap_or(80),
             time: number("CHECKER_SECONDS").map(Duration::from_secs),
             seed: number("CHECKER_SEED").unwrap_or_else(|| u64::from(rand::random::<u32>())),
-            parallel: number("CHECKER_PARALLEL").map_or(2, |number| number as usize),
+            parallel: number("CHECKER_PARALLEL").unwrap_or(2),
         }
     }
 
@@ -99,7 +100,7 @@ async fn random_schedules_keep_the_promises(world: World) {
         }
     }
     drop(runs);
-    eprintln!(
+    println!(
         "{}: {passed} schedules of {} operations, {operations} messages stored, {:.1} s",
         place.name(),
         extent.operations,

@@ -85,10 +85,7 @@ impl Place {
                 format!("sqlite://{}", file.display())
             }
         };
-        let proxy = match &server {
-            Some(_) => Some(Proxy::before(&database_url).await),
-            None => None,
-        };
+        let proxy = if server.is_some() { Some(Proxy::before(&database_url).await) } else { None };
         let process = launch(&self.launch, 0, proxy.as_ref(), &database_url, faults).await;
         let room = Arc::new(Room::new(process.base_url()));
         Site { place: self, server, proxy, database_url, process: Some(process), room }

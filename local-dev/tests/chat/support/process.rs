@@ -57,6 +57,11 @@ impl Process {
         url::Url::parse(&self.base_url()).unwrap().port().unwrap()
     }
 
+    /// The operating system's number for it.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Ends it without a warning.
     pub async fn kill_9(&mut self) {
         self.child.kill().await.unwrap();
@@ -64,7 +69,7 @@ impl Process {
 
     /// Asks it to end.
     pub fn terminate(&self) {
-        let id = self.child.id().expect("it runs").to_string();
+        let id = self.id().to_string();
         let status = std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap();
         assert!(status.success());
     }
