@@ -33,14 +33,14 @@ const HOUR: Duration = Duration::from_micros(3_600_000_000 / FACTOR as u64);
 const HOURS: u32 = 24;
 
 /// Sockets that are open at a time.
-const CLIENTS: usize = 24;
+const CLIENTS: usize = 16;
 
 /// Rows of connections after a message: whoever is there, and whoever left since.
 const ROWS_MAX: usize = 2 * CLIENTS;
 
-/// What a program may gain while it gets used to its work, in KiB. A leak of one connection in the table and its
-/// socket would be above that after a few hours.
-const GROWTH_KIB_MAX: u64 = 6 * 1024;
+/// What a program may gain from noon to midnight, in KiB: more posts at once than ever before that day cost some
+/// megabytes. A socket that is not forgotten costs 10 KiB, and there are many hundred in that time.
+const GROWTH_KIB_MAX: u64 = 5 * 1024;
 
 /// How long a slow machine may take for what must come about.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -77,8 +77,8 @@ async fn a_day_leaves_nothing_behind(world: World) {
         let mut talker = None;
         for hour in 0..HOURS {
             let ends_at = Instant::now() + HOUR;
-            // Six hours of silence, in which sockets idle; then six hours of talk.
-            let is_talk = hour / 6 % 2 == 1;
+            // Three hours of silence, in which sockets idle; then three hours of talk.
+            let is_talk = hour / 3 % 2 == 1;
             while Instant::now() < ends_at {
                 if is_talk {
                     say_something(&process, &bob, &mut talker).await;
@@ -111,7 +111,6 @@ async fn a_day_leaves_nothing_behind(world: World) {
     assert!(connections > 10 * CLIENTS, "{summary}");
     assert!(by_age.len() >= CLIENTS / 2 && by_silence.len() >= CLIENTS, "{summary}");
     assert!(rows.iter().all(|rows| *rows <= ROWS_MAX), "{summary}");
-    // From the first evening to the end.
     let (begin, end) = (memory[11], *memory.last().unwrap());
     assert!(end <= begin + GROWTH_KIB_MAX, "{summary}");
 }

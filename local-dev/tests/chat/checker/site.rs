@@ -77,13 +77,11 @@ impl Place {
     /// A chat of its own on an empty database.
     pub(super) async fn open(&self, faults: &[String]) -> Site<'_> {
         let server = self.servers.lock().unwrap().pop();
-        let database_url = match &server {
-            Some(server) => server.create_database().await,
-            None => {
-                let number = self.sites.fetch_add(1, Ordering::Relaxed);
-                let file = self.directory.path().join(format!("{number}.db"));
-                format!("sqlite://{}", file.display())
-            }
+        let database_url = if let Some(server) = &server {
+            server.create_database().await
+        } else {
+            let number = self.sites.fetch_add(1, Ordering::Relaxed);
+            format!("sqlite://{}", self.directory.path().join(format!("{number}.db")).display())
         };
         let proxy = if server.is_some() { Some(Proxy::before(&database_url).await) } else { None };
         let process = launch(&self.launch, 0, proxy.as_ref(), &database_url, faults).await;
