@@ -1,6 +1,7 @@
 //! What takes more than one cargo command: `cargo xtask --help`.
 
 mod build;
+mod check;
 mod screenshot;
 
 use std::{
@@ -22,6 +23,8 @@ struct Cli {
 enum Task {
     /// Build every function as Lambda runs it: target/lambda/NAME/bootstrap
     Build(build::Build),
+    /// Run the checker: random schedules of clients under faults, and the promises held against what they saw
+    Check(check::Check),
     /// Take the README's picture of the chat anew: docs/chat.png
     Screenshot,
 }
@@ -29,6 +32,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Build(build) => build.run(),
+        Task::Check(check) => check.run(),
         Task::Screenshot => screenshot::take(),
     };
     match done {

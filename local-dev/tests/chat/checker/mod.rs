@@ -89,8 +89,7 @@ async fn random_schedules_keep_the_promises(world: World) {
                 let backend = place.name();
                 panic!(
                     "a promise was broken in schedule {}, {passed} were kept before:\n{}\n\
-                     again: CHECKER_SEED={seed} CHECKER_SCHEDULES=1 CHECKER_OPERATIONS={} \
-                     cargo test -p local-dev --test chat -- --exact {backend}::checker::random_schedules_keep_the_promises\n{:#?}",
+                     again: cargo xtask check --on {backend} --seed {seed} --schedules 1 --operations {}\n{:#?}",
                     passed + 1,
                     violations.join("\n"),
                     extent.operations,
