@@ -33,6 +33,7 @@ mod chat;
 mod described;
 mod handshakes;
 mod history;
+mod leaks;
 mod modules;
 mod processes;
 mod sessions;
@@ -43,14 +44,15 @@ use std::{
     panic::{AssertUnwindSafe, resume_unwind},
     pin::Pin,
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, mpsc},
     time::Duration,
 };
 
 use futures_util::FutureExt;
 use libtest_mimic::{Arguments, Failed, Trial};
 use support::{
-    Backend, World, bootstraps as compiled, browser::Chromium, postgres::Postgres, runtime,
+    Backend, World, bootstraps as compiled, browser::Chromium, leaks::Hunt, postgres::Postgres,
+    runtime,
 };
 
 /// The longest that any one story may take.
@@ -88,6 +90,7 @@ fn all_stories() -> impl Iterator<Item = Story> {
         history::stories(),
         chat::stories(),
         storage::stories(),
+        leaks::stories(),
         processes::stories(),
         bootstraps::stories(),
         modules::stories(),
@@ -101,8 +104,9 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Stories wait more than they compute.
     arguments.test_threads.get_or_insert(4);
-    let postgres = if arguments.list { None } else { runtime().block_on(Postgres::start()) };
-    let postgres = postgres.map(Arc::new);
+    let hunt = (!arguments.list).then(Hunt::start);
+    let start = async || if hunt.is_some() { Postgres::start().await } else { None };
+    let postgres = runtime("the suite").block_on(start()).map(Arc::new);
 
     let trials = all_stories().flat_map(|story| {
         let on_sqlite = || trial(&story, "sqlite", Some(Backend::Sqlite));
@@ -123,8 +127,12 @@ fn main() -> ExitCode {
     if let Some(postgres) = postgres.and_then(Arc::into_inner) {
         postgres.stop();
     }
-    if whole && !conclusion.has_failed() && conclusion.num_ignored == 0 {
+    let whole = whole && !conclusion.has_failed() && conclusion.num_ignored == 0;
+    if whole {
         described::everything_described_has_been_seen();
+    }
+    if let Some(hunt) = hunt {
+        hunt.end(whole);
     }
     conclusion.exit_code()
 }
@@ -150,12 +158,17 @@ fn trial(story: &Story, database: &str, backend: Option<Backend>) -> Trial {
         return Trial::test(name, fail).with_kind(hint).with_ignored_flag(!must_run);
     }
     let backend = backend.expect("nothing is missing");
+    let thread = name.clone();
     Trial::test(name, move || {
-        runtime().block_on(async {
-            let world = World::start(backend.clone()).await;
+        runtime(thread.leak()).block_on(async {
+            let (after, over) = mpsc::channel();
+            let world = World::start(backend.clone(), after).await;
             let database_url = world.database_url().to_owned();
             let story = AssertUnwindSafe(tell(world)).catch_unwind();
             let told = tokio::time::timeout(STORY_TIMEOUT, story).await;
+            for world in over.try_iter() {
+                world.keep_inspector().await;
+            }
             backend.clean_up(&database_url).await;
             match told.map_err(|_elapsed| Failed::from("it takes too long"))? {
                 Ok(()) => Ok(()),

@@ -12,7 +12,12 @@ use tokio::{
     time::timeout,
 };
 
-use super::{World, room::Room, static_dir};
+use super::{
+    World,
+    leaks::{self, Written},
+    room::Room,
+    static_dir,
+};
 
 /// How long the program may take to start or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,10 +44,20 @@ impl Process {
 
     /// The same on a given port, one that a program before it had.
     pub async fn start_on(world: &World, port: u16, settings: &[(&str, &str)]) -> Self {
-        let mut child = command(world, port, settings).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command(world, port, settings)
+            .env("LOG", "trace")
+            .stderr(leaks::file("local-dev", Written::Log))
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = timeout(PATIENCE, lines.next_line()).await.expect("it starts in time");
         let first = first.unwrap().expect("it says where it listens");
+        leaks::keep("local-dev", Written::Log, &first);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                leaks::keep("local-dev", Written::Log, &line);
+            }
+        });
         let base_url = first.strip_prefix("listening on ").expect("the first line is the address");
         Self { room: Room::new(base_url.to_owned()), child }
     }
@@ -68,6 +83,7 @@ impl Process {
     }
 
     pub async fn stop(self) {
+        leaks::keep_inspector(&self.base_url()).await;
         self.terminate();
         assert_eq!(self.ended().await.code(), Some(0));
     }
@@ -77,11 +93,18 @@ impl Process {
 pub async fn run_to_end(world: &World, settings: &[(&str, &str)]) -> (ExitStatus, String, String) {
     let child = command(world, 0, settings).stderr(Stdio::piped()).spawn().unwrap();
     let output = timeout(PATIENCE, child.wait_with_output()).await.expect("it ends").unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let text = |bytes| {
+        let text = String::from_utf8(bytes).unwrap();
+        leaks::keep("local-dev", Written::Log, &text);
+        text
+    };
     (output.status, text(output.stdout), text(output.stderr))
 }
 
 fn command(world: &World, port: u16, settings: &[(&str, &str)]) -> Command {
+    for (name, value) in settings {
+        leaks::remember_setting(name, value);
+    }
     let mut command = Command::new(env!("CARGO_BIN_EXE_local-dev"));
     command
         .args(["--port", &port.to_string(), "--static-dir"])

@@ -1,0 +1,114 @@
+//! What was written: the search finds what it is for, and hears everything.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::{
+    Needs,
+    support::{
+        World,
+        leaks::{self, Needles, Secret},
+    },
+};
+
+crate::stories! {
+    Needs::Nothing;
+    what_is_refused_is_not_repeated;
+    Needs::InProcess;
+    every_form_of_a_secret_is_found,
+    the_log_is_heard_at_every_level,
+}
+
+/// Secrets where none belong, and in what cannot be read.
+async fn what_is_refused_is_not_repeated(world: World) {
+    let alice = world.user("alice").await;
+    let password = "tr0ub4dor \"&3\" ☃";
+    leaks::remember(Secret::Password, password);
+    let post = |path: &str| {
+        let request = world.http.request(Method::POST, path);
+        request.header("content-type", "application/json")
+    };
+    for path in ["/auth/register", "/auth/login"] {
+        for body in [
+            format!(r#"{{"username": "alice", "password": "{password}"#),
+            json!({"username": "alice", "password": {password: 1}}).to_string(),
+            json!({"username": ["alice"], "password": [password]}).to_string(),
+        ] {
+            let refused = world.http.send(post(path).body(body.clone())).await;
+            assert!(refused.status.is_client_error(), "{path}: {body}");
+        }
+    }
+    for (path, token) in [("/auth/refresh", &alice.access), ("/auth/logout", &alice.access)] {
+        for body in [json!({"refresh_token": token}), json!({"refresh_token": [token]})] {
+            let refused = world.http.post(path, &body).await;
+            assert!(refused.status.is_client_error(), "{path}");
+        }
+    }
+    let get = |path: String| world.http.request(Method::GET, &path);
+    for request in [
+        get(format!("/auth/messages?token={}", alice.access)),
+        get(format!("/auth/messages?before={}", alice.access)).bearer_auth(&alice.access),
+        get("/auth/messages".to_owned())
+            .header("authorization", format!("Basic {}", alice.refresh)),
+        get(format!("/auth/{}", alice.refresh)),
+        post(&format!("/auth/login?password={}", alice.refresh)),
+    ] {
+        assert!(world.http.send(request).await.status.is_client_error());
+    }
+    let offers = format!("bearer.{}", alice.access);
+    assert_eq!(world.handshake("x").protocols(&offers).open().await.err().unwrap(), 400);
+
+    let mut socket = world.connect(&alice).await;
+    for frame in [
+        format!(r#"{{"action": "send", "text": "{}"#, alice.refresh),
+        json!({"action": alice.refresh, "text": "a text that nobody may log"}).to_string(),
+        json!({"action": "send", "text": ["a text that nobody may log"], "client_id": "1"})
+            .to_string(),
+    ] {
+        socket.send(frame).await;
+        assert_eq!(socket.next_frame().await["type"], "error");
+    }
+    // Its frames reach a function that has nothing to store them for.
+    world.revoke_silently(&alice).await;
+    socket.say("a text that comes too late", "2").await;
+    socket.closed().await;
+}
+
+async fn every_form_of_a_secret_is_found(_world: World) {
+    let secret = "tr0ub4dor \"&3\" ☃";
+    let needles = Needles::new([(secret.to_owned(), Secret::Password)]);
+    let body = json!({"password": secret}).to_string();
+    let event = json!({"body": body}).to_string();
+    let base64 = |text: &str| base64::Engine::encode(&base64::prelude::BASE64_STANDARD, text);
+    for written in [
+        format!("the password {secret} is wrong"),
+        format!("{secret:?}"),
+        body.clone(),
+        event,
+        base64(secret),
+        base64(&body),
+        base64(&format!(" {body}")),
+        base64(&format!("  {body}")),
+        "?p=tr0ub4dor%20%22%263%22%20%E2%98%83".to_owned(),
+        "p=tr0ub4dor+%22%263%22+%E2%98%83".to_owned(),
+    ] {
+        assert_eq!(needles.find(&written), [Secret::Password], "{written}");
+        assert!(needles.find(&needles.masked(&written)).is_empty(), "{written}");
+    }
+    let nothing_known = Needles::new([]);
+    assert_eq!(nothing_known.find("Bearer eyJhbGciOiJIUzI1NiJ9.e30.x"), [Secret::Token]);
+    assert_eq!(nothing_known.find("$2b$12$abc"), [Secret::PasswordHash]);
+    assert_eq!(nothing_known.find("nothing"), []);
+}
+
+async fn the_log_is_heard_at_every_level(world: World) {
+    world.user("alice").await;
+    // The Lambda runtime traces whole events, so libraries must not be heard like that.
+    tracing::trace!(target: "shared::store", "a whisper of ours");
+    tracing::trace!(target: "lambda_runtime", "a whisper of a library");
+    let log = leaks::log_of_this_story();
+    for part in [" INFO gateway::", "function=\"Login\"", "a whisper of ours"] {
+        assert!(log.contains(part), "{part} is not in the log");
+    }
+    assert!(!log.contains("a whisper of a library"));
+}
