@@ -30,12 +30,14 @@ mod bad_input;
 mod bootstraps;
 mod browser;
 mod chat;
+mod concurrency;
 mod described;
 mod handshakes;
 mod history;
 mod leaks;
 mod modules;
 mod processes;
+mod session_properties;
 mod sessions;
 mod storage;
 mod support;
@@ -86,10 +88,12 @@ fn all_stories() -> impl Iterator<Item = Story> {
         accounts::stories(),
         bad_input::stories(),
         sessions::stories(),
+        session_properties::stories(),
         handshakes::stories(),
         history::stories(),
         chat::stories(),
         storage::stories(),
+        concurrency::stories(),
         leaks::stories(),
         processes::stories(),
         bootstraps::stories(),
