@@ -54,21 +54,14 @@ async fn processes_append_side_by_side_without_gaps(world: World) {
             processes.iter().flat_map(|process| people().map(move |user| process.connect(user)));
         let sockets = join_all(everywhere).await;
         let senders = sockets.into_iter().enumerate().map(async |(sender, mut socket)| {
-            let keys = (0..MESSAGES).map(|number| format!("{round} {sender} {number}"));
-            let keys: Vec<String> = keys.collect();
-            for key in &keys {
-                socket.say(&format!("message {key}"), key).await;
-            }
-            let mut shown = Vec::new();
-            while shown.len() < keys.len() {
-                let frame = socket.next_frame().await;
-                assert_eq!(frame["type"], "message", "{frame}");
-                if keys.iter().any(|key| frame["client_id"] == key.as_str()) {
-                    shown.push(frame);
-                }
+            let mut acknowledged = Vec::new();
+            for number in 0..MESSAGES {
+                let key = format!("{round} {sender} {number}");
+                socket.say(&format!("message {key}"), &key).await;
+                acknowledged.push(shown(&mut socket, &key).await);
             }
             socket.close().await;
-            shown
+            acknowledged
         });
         for frame in join_all(senders).await.into_iter().flatten() {
             let key = frame["client_id"].as_str().unwrap().to_owned();
