@@ -1,6 +1,6 @@
 //! Functions, and what it is to invoke one.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{sync::oneshot, time::timeout};
@@ -35,7 +35,7 @@ pub(crate) struct Shared {
 }
 
 /// An event for a function.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Invocation {
     /// What the function and the log know it by, for example a UUID: visible ASCII characters without `/ ? # %`.
     pub request_id: String,
@@ -45,8 +45,19 @@ pub struct Invocation {
     pub trace_id: Option<String>,
 }
 
+/// Shows how long the event is, and nothing of it: there are passwords and tokens in events.
+impl fmt::Debug for Invocation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Invocation")
+            .field("request_id", &self.request_id)
+            .field("event_bytes", &self.event.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// What came of an event.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Outcome {
     /// The response, or why there is none.
     pub result: Result<Bytes, InvokeError>,
@@ -59,6 +70,19 @@ pub struct Outcome {
     pub duration: Duration,
     /// The instance, as in the log.
     pub instance: Option<Arc<str>>,
+}
+
+/// Shows how long the response is, and nothing of it.
+impl fmt::Debug for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Outcome")
+            .field("response_bytes", &self.result.as_ref().map(Bytes::len))
+            .field("cold", &self.cold)
+            .field("duration", &self.duration)
+            .field("instance", &self.instance)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How long to wait for an instance that has answered until it asks for the next event, rather than start another one

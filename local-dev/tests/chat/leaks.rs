@@ -1,7 +1,22 @@
 //! What was written: the search finds what it is for, and hears everything.
 
+use std::{collections::BTreeMap, fmt::Debug, time::Duration};
+
+use clap::Parser;
+use gateway::Credentials;
+use local_dev::{cli::Cli, environment::EnvVars};
 use reqwest::Method;
+use secrecy::SecretString;
 use serde_json::json;
+use shared::{
+    account::{Password, Username},
+    clock::{Clock, UnixMillis},
+    management::Management,
+    password::Hasher,
+    session::TokenPair,
+    settings::{Lookup, Settings},
+    token::{SessionId, TokenId, Tokens},
+};
 
 use crate::{
     Needs,
@@ -16,6 +31,7 @@ crate::stories! {
     what_is_refused_is_not_repeated;
     Needs::InProcess;
     every_form_of_a_secret_is_found,
+    what_holds_a_secret_does_not_print_it,
     the_log_is_heard_at_every_level,
 }
 
@@ -99,6 +115,82 @@ async fn every_form_of_a_secret_is_found(_world: World) {
     assert_eq!(nothing_known.find("Bearer eyJhbGciOiJIUzI1NiJ9.e30.x"), [Secret::Token]);
     assert_eq!(nothing_known.find("$2b$12$abc"), [Secret::PasswordHash]);
     assert_eq!(nothing_known.find("nothing"), []);
+}
+
+/// What a panic or a log may print of a value.
+struct Printed<'a, T>(&'a T);
+
+/// A type without `Debug` prints nothing. Rust asks a type's own methods first, so this is for those that have none.
+trait Unprinted {
+    fn printed(&self) -> String {
+        String::new()
+    }
+}
+
+impl<T> Unprinted for Printed<'_, T> {}
+
+impl<T: Debug> Printed<'_, T> {
+    fn printed(&self) -> String {
+        format!("{0:?} {0:#?}", self.0)
+    }
+}
+
+async fn what_holds_a_secret_does_not_print_it(world: World) {
+    const SECRET: &str = "a-secret-that-nobody-may-print-ever";
+
+    let tokens =
+        Tokens::new(&SECRET.into(), Duration::from_mins(1), Duration::from_mins(1)).unwrap();
+    let alice = Username::parse("alice").unwrap();
+    let (session, id) = (SessionId::random(), TokenId::random());
+    let now = UnixMillis(1_795_428_943_377);
+    let pair = TokenPair::sign(&tokens, &alice, &session, &id, now, now);
+    let hash = Hasher::new(4).hash(&Password::parse(SECRET).unwrap()).await.unwrap();
+    let lookup = Lookup::from_fn(|_| Some(SECRET.to_owned()));
+    let database_url = format!("sqlite://{}/unused.db", world.directory().display());
+    let settings = Lookup::from_fn(move |name| {
+        Some(if name == "DATABASE_URL" { database_url.clone() } else { SECRET.to_owned() })
+    });
+    let credentials = Credentials {
+        secret_access_key: SECRET.into(),
+        session_token: Some(SECRET.into()),
+        ..Credentials::default()
+    };
+    let some = || Some(SECRET.to_owned());
+    let variables = || BTreeMap::from([("JWT_SECRET".to_owned(), SECRET.to_owned())]);
+    let mut config = lambda::Config::new("Shop", "bootstrap");
+    config.environment = variables().into_iter().collect();
+    let invocation =
+        lambda::Invocation { request_id: "1".to_owned(), event: SECRET.into(), trace_id: None };
+    let options = template::Options { parameters: variables(), ..template::Options::default() };
+    let database_url = format!("--database-url=postgres://chat:{SECRET}@localhost/chat");
+    let parameter = format!("--parameter=JwtSecret={SECRET}");
+
+    macro_rules! print {
+        ($($value:expr),+ $(,)?) => { [$((stringify!($value), Printed(&$value).printed())),+] };
+    }
+    let printed = print![
+        SecretString::from(SECRET),
+        Password::parse(SECRET).unwrap(),
+        Hasher::new(4),
+        hash,
+        tokens,
+        pair,
+        lookup,
+        Settings::new(settings, Clock::system(), 1).unwrap(),
+        credentials,
+        Management::new(None, None, [some(), some(), some()], 1),
+        config,
+        invocation,
+        EnvVars::for_all(variables()),
+        options,
+        Cli::parse_from(["local-dev", &database_url]),
+        Cli::parse_from(["local-dev", "--template=t", "--functions=f", &parameter]),
+    ];
+    let needles = Needles::new([(SECRET.to_owned(), Secret::Password)]);
+    for (value, printed) in printed {
+        assert!(needles.find(&printed).is_empty(), "{value} prints a secret");
+    }
+    assert_eq!(Printed(&SECRET).printed().matches(SECRET).count(), 2);
 }
 
 async fn the_log_is_heard_at_every_level(world: World) {
