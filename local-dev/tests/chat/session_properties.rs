@@ -43,12 +43,15 @@ const STEP_TIME_MAX: Duration = Duration::from_secs(20);
 /// How many sessions a user opens in one run: each takes a login.
 const SESSIONS_MAX: usize = 3;
 
-/// How often a failed run is made smaller.
-const SHRINKS_MAX: usize = 200;
+/// How long a failed run is made smaller.
+const SHRINK_TIME_MAX: Duration = Duration::from_secs(50);
 
 /// Around the boundaries, and sums of them.
 const WAITS_SECS: [u64; 18] =
     [1, 5, 10, 20, 29, 30, 31, 60, 300, 569, 570, 599, 600, 629, 630, 899, 929, 930];
+
+/// So many seconds after a refresh, what becomes of the token of this age changes.
+const BOUNDARIES: [(u64, usize); 5] = [(30, 1), (30, 1), (600, 0), (630, 0), (930, 0)];
 
 /// Something that a user does. Numbers choose from what there is; age 0 is the newest.
 #[derive(Clone, Debug)]
@@ -103,7 +106,19 @@ fn steps(steps_max: usize) -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(session, age, is_plain)| Step::Connect { session, age, is_plain }),
         5 => (0..6_usize).prop_map(|socket| Step::Say { socket }),
     ];
-    vec(step, 1..steps_max)
+    // What happens at a boundary would come about by chance too rarely.
+    let at_a_boundary = (session(), select(&BOUNDARIES[..]), -1..=1_i64).prop_map(
+        |(session, (seconds, age), off)| {
+            vec![
+                Step::Refresh { session, age: 0 },
+                Step::Wait { seconds: seconds.saturating_add_signed(off) },
+                Step::ReadHistory { session, age: 0 },
+                Step::Refresh { session, age },
+            ]
+        },
+    );
+    let some = prop_oneof![6 => step.prop_map(|step| vec![step]), 1 => at_a_boundary];
+    vec(some, 1..steps_max).prop_map(|some| some.concat())
 }
 
 async fn sessions_are_as_their_model(mut world: World) {
@@ -120,12 +135,13 @@ async fn sessions_are_as_their_model(mut world: World) {
         let mut tree = steps(steps_max).new_tree(&mut runner).unwrap();
         let mut problem = problem_with(&world, &tree.current()).await;
         let mut smallest = None;
-        for _ in 0..SHRINKS_MAX {
+        let until = Instant::now() + SHRINK_TIME_MAX;
+        loop {
             let has_failed = problem.is_some();
             smallest = problem.map(|problem| (tree.current(), problem)).or(smallest);
             let goes_on = if has_failed { tree.simplify() } else { tree.complicate() };
             // A run that was fine from the start has nothing to be made smaller.
-            if smallest.is_none() || !goes_on {
+            if smallest.is_none() || !goes_on || Instant::now() > until {
                 break;
             }
             problem = problem_with(&world, &tree.current()).await;

@@ -60,7 +60,7 @@ const TEXT_BYTES_MIN: usize = 10;
 /// How many places are shown of one file and kind.
 const PLACES_MAX: usize = 3;
 
-/// How much of a line is shown on each side of a secret.
+/// How much of a line is shown before a secret.
 const CONTEXT_BYTES: usize = 160;
 
 static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
@@ -282,13 +282,13 @@ impl Needles {
                 let hit = hit?;
                 let (_, kind) = self.forms[hit.pattern()];
                 let may_be_there = kind == Secret::MessageText && !is_log;
-                let before = kinds.iter().filter(|known| **known == kind).count();
-                if may_be_there || before == PLACES_MAX {
+                let shown = kinds.iter().filter(|known| **known == kind).count();
+                if may_be_there || shown == PLACES_MAX {
                     continue;
                 }
                 kinds.push(kind);
-                let line = self.masked(&around(&path, hit.start(), hit.end())?);
-                found.push(format!("{kind:?}, {story}, {source}: {line}"));
+                let line = self.masked(&before(&path, hit.start())?);
+                found.push(format!("{kind:?}, {story}, {source}: {line}<the secret>"));
             }
         }
         Ok(found)
@@ -312,17 +312,14 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// What stands around a secret on its line.
-fn around(path: &Path, start: usize, end: usize) -> io::Result<String> {
+/// What stands before a secret on its line.
+fn before(path: &Path, secret: usize) -> io::Result<String> {
     use std::os::unix::fs::FileExt;
-    let from = start.saturating_sub(CONTEXT_BYTES);
-    let mut bytes = vec![0; end + CONTEXT_BYTES - from];
-    let length = File::open(path)?.read_at(&mut bytes, from as u64)?;
-    bytes.truncate(length);
-    let (before, after) = bytes.split_at(start - from);
-    let before = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-    let after = after.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    Ok(String::from_utf8_lossy(&[before, after].concat()).into_owned())
+    let from = secret.saturating_sub(CONTEXT_BYTES);
+    let mut bytes = vec![0; secret - from];
+    File::open(path)?.read_exact_at(&mut bytes, from as u64)?;
+    let line = bytes.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(line).into_owned())
 }
 
 /// A secret as it stands in a text, in JSON, in a log, in a URL, in a form and in base64.
