@@ -210,3 +210,33 @@ impl Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_responses_and_variables_are_not_printed() {
+        const SECRET: &str = "hunter2";
+
+        let mut config = Config::new("Shop", "bootstrap");
+        config.environment = vec![("JWT_SECRET".to_owned(), SECRET.to_owned())];
+        let request_id = "1".to_owned();
+        let invocation = Invocation { request_id, event: SECRET.into(), trace_id: None };
+        let outcome = Outcome {
+            result: Ok(SECRET.into()),
+            cold: true,
+            init_duration: None,
+            duration: Duration::ZERO,
+            instance: None,
+        };
+        for (printed, says) in [
+            (format!("{config:?}"), r#"environment: ["JWT_SECRET"]"#),
+            (format!("{invocation:?}"), "event_bytes: 7"),
+            (format!("{outcome:?}"), "response_bytes: Ok(7)"),
+        ] {
+            assert!(printed.contains(says), "{printed}");
+            assert!(!printed.contains(SECRET), "{printed}");
+        }
+    }
+}

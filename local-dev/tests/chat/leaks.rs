@@ -88,6 +88,10 @@ async fn what_is_refused_is_not_repeated(world: World) {
     world.revoke_silently(&alice).await;
     socket.say("a text that comes too late", "2").await;
     socket.closed().await;
+    if world.compiled_functions().is_some() {
+        let is_talkative = async || leaks::log_of_this_story().contains(r#""level":"DEBUG""#);
+        world.until("compiled functions are heard at every level", is_talkative).await;
+    }
 }
 
 async fn every_form_of_a_secret_is_found(_world: World) {
