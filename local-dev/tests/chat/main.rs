@@ -142,7 +142,8 @@ fn main() -> ExitCode {
 }
 
 fn trial(story: &Story, database: &str, backend: Option<Backend>) -> Trial {
-    let name = format!("{database}::{}", story.name);
+    // Whatever is written until the end of the suite is filed under it.
+    let name: &'static str = format!("{database}::{}", story.name).leak();
     let runs_bootstraps =
         story.needs == Needs::Bootstraps || matches!(backend, Some(Backend::Bootstraps(_)));
     let missing = match story.needs {
@@ -162,9 +163,8 @@ fn trial(story: &Story, database: &str, backend: Option<Backend>) -> Trial {
         return Trial::test(name, fail).with_kind(hint).with_ignored_flag(!must_run);
     }
     let backend = backend.expect("nothing is missing");
-    let thread = name.clone();
     Trial::test(name, move || {
-        runtime(thread.leak()).block_on(async {
+        runtime(name).block_on(async {
             let (after, over) = mpsc::channel();
             let world = World::start(backend.clone(), after).await;
             let database_url = world.database_url().to_owned();

@@ -12,6 +12,7 @@ use std::{
     panic,
     path::{Path, PathBuf},
     sync::{Mutex, OnceLock},
+    time::Duration,
 };
 
 use aho_corasick::AhoCorasick;
@@ -62,6 +63,9 @@ const PLACES_MAX: usize = 3;
 
 /// How much of a line is shown before a secret.
 const CONTEXT_BYTES: usize = 160;
+
+/// How long the inspector may take for an answer.
+const INSPECTOR_TIME_MAX: Duration = Duration::from_secs(20);
 
 static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
 static SECRETS: Mutex<BTreeMap<String, Secret>> = Mutex::new(BTreeMap::new());
@@ -232,7 +236,7 @@ pub fn remember_setting(name: &str, value: &str) {
 
 /// Keeps all that the inspector of a gateway shows.
 pub async fn keep_inspector(base_url: &str) {
-    let http = reqwest::Client::new();
+    let http = reqwest::Client::builder().timeout(INSPECTOR_TIME_MAX).build().unwrap();
     let get = async |path: &str| {
         let answer = http.get(format!("{base_url}/_local{path}")).send().await.unwrap();
         let text = answer.text().await.unwrap();
