@@ -14,7 +14,7 @@ const ALL: &str = "Parameters";
 
 /// Environment variables that are set for one run, by the functions that get them. They go before all others, and need not
 /// be in the template.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct EnvVars(BTreeMap<String, BTreeMap<String, String>>);
 
 /// Why such a file cannot be used.
@@ -35,7 +35,7 @@ impl EnvVars {
     pub fn read(file: &Path) -> Result<Self, EnvVarsError> {
         let error = |problem| EnvVarsError { file: file.display().to_string(), problem };
         let text = std::fs::read_to_string(file).map_err(|problem| error(problem.to_string()))?;
-        serde_json::from_str(&text).map(Self).map_err(|problem| error(problem.to_string()))
+        serde_json::from_str(&text).map(Self).map_err(|problem| error(without_value(&problem)))
     }
 
     /// The same variables for all functions.
@@ -111,6 +111,12 @@ impl Environment {
     }
 }
 
+/// Where JSON is not what it should be, and not what stands there: it may be a secret.
+fn without_value(error: &serde_json::Error) -> String {
+    let what = if error.is_data() { "something else stands" } else { "it is not JSON" };
+    format!("{what} at line {} column {}", error.line(), error.column())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +174,21 @@ Resources:
         ];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(variables(EnvVars::default(), &[("LOG", "info")]), expected);
+    }
+
+    #[test]
+    fn a_bad_file_is_not_repeated() {
+        let file = tempfile::NamedTempFile::new().expect("there is room");
+        for (text, problem) in [
+            (r#"{"JWT_SECRET": "hunter2"}"#, "something else stands at line 1 column 24"),
+            (r#"{"Shop": {"PIN": 1234}}"#, "something else stands at line 1 column 21"),
+            (r#"{"Shop": {"PIN": "hunter2"}"#, "it is not JSON at line 1 column 27"),
+        ] {
+            std::fs::write(file.path(), text).expect("it can be written");
+            let error = EnvVars::read(file.path()).err().expect("it is bad").to_string();
+            assert!(error.contains(problem), "{error}");
+            assert!(!error.contains("hunter2") && !error.contains("1234"), "{error}");
+        }
     }
 
     #[test]

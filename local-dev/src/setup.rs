@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, error::Error, fs, net::SocketAddr, path::Path, sync::Arc};
 
 use gateway::{Credentials, HttpApi, WebSocketApi};
+use secrecy::ExposeSecret;
 use shared::{clock::Clock, logging, settings::Lookup};
 use template::Template;
 use tokio_rustls::rustls::ServerConfig;
@@ -77,7 +78,7 @@ impl Place<'_> {
     async fn chat(&self, environment: Lookup) -> Result<(Template, Runner), Box<dyn Error>> {
         let settings = settings::with_local_defaults(
             environment.clone(),
-            self.cli.database_url.as_deref(),
+            self.cli.database_url.as_ref().map(ExposeSecret::expose_secret),
             self.address,
             self.credentials,
         )?;
@@ -104,7 +105,10 @@ impl Place<'_> {
         let name = file.display().to_string();
         let text = fs::read_to_string(file)
             .map_err(|error| format!("--template {name}: {error}; it takes a SAM template"))?;
-        let parameters = self.cli.template.parameter.iter().cloned().collect();
+        let parameters = self.cli.template.parameter.iter();
+        let parameters = parameters
+            .map(|(name, value)| (name.clone(), value.expose_secret().to_owned()))
+            .collect();
         let template = self.read(&name, &text, parameters)?;
         let dir = self.cli.functions.functions.as_deref();
         let dir =

@@ -5,7 +5,11 @@
 
 use std::convert::Infallible;
 
-use lambda_http::{Body, LambdaEvent, Request, Response, lambda_runtime, service_fn};
+use lambda_http::{
+    Body, LambdaEvent, Request, Response,
+    http::{HeaderValue, header::X_CONTENT_TYPE_OPTIONS},
+    lambda_runtime, service_fn,
+};
 
 use crate::{
     clock::Clock,
@@ -53,10 +57,13 @@ pub async fn respond(
     function: &impl HttpFunction,
     request: Request,
 ) -> Result<Response<Body>, Infallible> {
-    Ok(function.handle(request).await.unwrap_or_else(|error| {
+    let mut response = function.handle(request).await.unwrap_or_else(|error| {
         error.log();
         error.into_response()
-    }))
+    });
+    // No browser may take an answer for anything but what its type says.
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Ok(response)
 }
 
 /// Runs a function of the HTTP API on Lambda until the instance ends.

@@ -8,6 +8,7 @@ use std::io::{IsTerminal, stderr};
 use tracing_subscriber::{
     Layer, Registry,
     filter::{LevelFilter, ParseError, Targets},
+    fmt::MakeWriter,
     layer::{Identity, SubscriberExt},
     util::SubscriberInitExt,
 };
@@ -30,9 +31,22 @@ pub fn start_with(
     lookup: &Lookup,
     also: impl Layer<Registry> + Send + Sync,
 ) -> Result<(), SettingError> {
+    start_to(lookup, also, stderr, stderr().is_terminal())
+}
+
+/// The same, to another place than standard error.
+///
+/// # Errors
+/// When either setting cannot be understood.
+pub fn start_to(
+    lookup: &Lookup,
+    also: impl Layer<Registry> + Send + Sync,
+    writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    is_terminal: bool,
+) -> Result<(), SettingError> {
     let levels = parse_levels(lookup.get("LOG").as_deref().unwrap_or("info"))?;
     let json = match lookup.get("LOG_FORMAT").as_deref() {
-        None => !stderr().is_terminal(),
+        None => !is_terminal,
         Some("json") => true,
         Some("text") => false,
         Some(other) => {
@@ -43,13 +57,13 @@ pub fn start_with(
             ));
         }
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let registry = tracing_subscriber::registry().with(also).with(levels).with(trusted());
     // A second start in one process (tests do that) keeps the first log.
     if json {
         registry.with(lines.json().flatten_event(true)).try_init().ok();
     } else {
-        registry.with(lines.with_ansi(stderr().is_terminal())).try_init().ok();
+        registry.with(lines.with_ansi(is_terminal)).try_init().ok();
     }
     Ok(())
 }

@@ -20,7 +20,8 @@ const ISSUER: &str = "lambda-chat";
 #[sqlx(transparent)]
 pub struct SessionId(String);
 
-/// A token's own id (`jti`).
+/// A token's own id (`jti`). No secret: what makes a token good is its signature, and that is checked before anybody
+/// compares ids.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
 #[serde(transparent)]
 #[sqlx(transparent)]
@@ -178,7 +179,7 @@ impl Tokens {
             .into()
     }
 
-    /// Reads a token.
+    /// Reads a token. `jsonwebtoken` compares signatures in constant time (`hmac`'s `verify_slice`).
     ///
     /// # Errors
     /// When it is not a living token of ours, of this kind.

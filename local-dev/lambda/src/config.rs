@@ -1,13 +1,13 @@
 //! How a function is run.
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 /// How a function is run. [`Config::new`] has what Lambda does when it is not told otherwise.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// The function's name.
     pub name: String,
@@ -31,6 +31,19 @@ pub struct Config {
     pub freeze: bool,
     /// The largest event and the largest response, in bytes.
     pub payload_bytes_max: usize,
+}
+
+/// Shows the names of variables, and no value: among them are secrets.
+impl fmt::Debug for Config {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variables: Vec<&str> = self.environment.iter().map(|(name, _)| name.as_str()).collect();
+        formatter
+            .debug_struct("Config")
+            .field("name", &self.name)
+            .field("bootstrap", &self.bootstrap)
+            .field("environment", &variables)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The longest time for an event. Source: Lambda quotas, "Function timeout".

@@ -1,6 +1,6 @@
 //! Functions, and what it is to invoke one.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{sync::oneshot, time::timeout};
@@ -35,7 +35,7 @@ pub(crate) struct Shared {
 }
 
 /// An event for a function.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Invocation {
     /// What the function and the log know it by, for example a UUID: visible ASCII characters without `/ ? # %`.
     pub request_id: String,
@@ -45,8 +45,19 @@ pub struct Invocation {
     pub trace_id: Option<String>,
 }
 
+/// Shows how long the event is, and nothing of it: there are passwords and tokens in events.
+impl fmt::Debug for Invocation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Invocation")
+            .field("request_id", &self.request_id)
+            .field("event_bytes", &self.event.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// What came of an event.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Outcome {
     /// The response, or why there is none.
     pub result: Result<Bytes, InvokeError>,
@@ -59,6 +70,19 @@ pub struct Outcome {
     pub duration: Duration,
     /// The instance, as in the log.
     pub instance: Option<Arc<str>>,
+}
+
+/// Shows how long the response is, and nothing of it.
+impl fmt::Debug for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Outcome")
+            .field("response_bytes", &self.result.as_ref().map(Bytes::len))
+            .field("cold", &self.cold)
+            .field("duration", &self.duration)
+            .field("instance", &self.instance)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How long to wait for an instance that has answered until it asks for the next event, rather than start another one
@@ -183,6 +207,36 @@ impl Outcome {
             init_duration: None,
             duration: Duration::ZERO,
             instance: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_responses_and_variables_are_not_printed() {
+        const SECRET: &str = "hunter2";
+
+        let mut config = Config::new("Shop", "bootstrap");
+        config.environment = vec![("JWT_SECRET".to_owned(), SECRET.to_owned())];
+        let request_id = "1".to_owned();
+        let invocation = Invocation { request_id, event: SECRET.into(), trace_id: None };
+        let outcome = Outcome {
+            result: Ok(SECRET.into()),
+            cold: true,
+            init_duration: None,
+            duration: Duration::ZERO,
+            instance: None,
+        };
+        for (printed, says) in [
+            (format!("{config:?}"), r#"environment: ["JWT_SECRET"]"#),
+            (format!("{invocation:?}"), "event_bytes: 7"),
+            (format!("{outcome:?}"), "response_bytes: Ok(7)"),
+        ] {
+            assert!(printed.contains(says), "{printed}");
+            assert!(!printed.contains(SECRET), "{printed}");
         }
     }
 }

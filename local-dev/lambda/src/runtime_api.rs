@@ -68,7 +68,7 @@ impl Next {
 }
 
 /// An event as an instance is given it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Delivery {
     pub(crate) request_id: Arc<str>,
     /// When time is up, in milliseconds since the Unix epoch.

@@ -10,6 +10,7 @@ use gateway::{
     assumptions::{ASSUMPTIONS, AssumptionError},
     faults::FaultError,
 };
+use secrecy::SecretString;
 
 pub use self::limits::LimitOptions;
 
@@ -46,7 +47,7 @@ pub struct Cli {
         help = "Database, as sqlite://FILE or postgres://USER:PASSWORD@HOST/NAME \
                 [default: DATABASE_URL, or else sqlite://chat.db]"
     )]
-    pub database_url: Option<String>,
+    pub database_url: Option<SecretString>,
 
     /// Folder of the web UI
     #[arg(long, value_name = "DIR", default_value = "static")]
@@ -79,7 +80,7 @@ pub struct TemplateOptions {
 
     /// Value of a template's parameter; may be repeated
     #[arg(long, value_name = "NAME=VALUE", requires = "template", value_parser = parse_pair)]
-    pub parameter: Vec<(String, String)>,
+    pub parameter: Vec<(String, SecretString)>,
 
     /// JSON file with functions' environment variables: {"Function": {"NAME": "value"}}, "Parameters" are for all
     #[arg(long, value_name = "FILE", requires = "functions")]
@@ -170,9 +171,9 @@ impl EmulationOptions {
     }
 }
 
-fn parse_pair(text: &str) -> Result<(String, String), String> {
+fn parse_pair(text: &str) -> Result<(String, SecretString), String> {
     let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
+    Ok((name.to_owned(), value.into()))
 }
 
 #[cfg(test)]
@@ -191,7 +192,7 @@ mod tests {
         Cli::command().debug_assert();
         let cli = parse("").unwrap();
         assert_eq!((cli.host.as_str(), cli.port), ("127.0.0.1", 3000));
-        assert_eq!(cli.database_url, None);
+        assert!(cli.database_url.is_none());
         assert_eq!(cli.static_dir, PathBuf::from("static"));
         assert_eq!(cli.limits.limits(), Limits::default());
         assert_eq!(cli.emulation.faults(), Ok(Faults::default()));

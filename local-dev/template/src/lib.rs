@@ -53,7 +53,7 @@ mod target;
 mod websocket_api;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 pub use model::{
     Authorizer, Cors, Function, HttpApi, HttpRoute, IdentitySource, Method, Template, Throttling,
@@ -62,7 +62,7 @@ pub use model::{
 pub use problem::{Problem, TemplateError};
 
 /// What a template doesn't say itself.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Values for parameters, in place of their defaults. Each must have its parameter.
     pub parameters: BTreeMap<String, String>,
@@ -72,6 +72,19 @@ pub struct Options {
     pub account_id: String,
     /// `AWS::StackName`.
     pub stack_name: String,
+}
+
+/// Shows the names of parameters, and no value: some are secrets.
+impl fmt::Debug for Options {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Options")
+            .field("parameters", &self.parameters.keys())
+            .field("region", &self.region)
+            .field("account_id", &self.account_id)
+            .field("stack_name", &self.stack_name)
+            .finish()
+    }
 }
 
 impl Default for Options {

@@ -17,6 +17,7 @@ use crate::{
         World,
         bootstraps::{bootstrap, directory},
         connections::{FakeConnections, Taken},
+        leaks::{self, Written},
         session_of,
     },
 };
@@ -167,6 +168,7 @@ impl Lambda {
         // The log is complete when the instance has ended.
         function.shutdown().await;
         let log = log.lock().unwrap().clone();
+        leaks::keep("bootstraps", Written::Log, &log);
         (outcome.result, log)
     }
 }

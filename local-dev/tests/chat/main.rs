@@ -32,14 +32,17 @@ mod bootstraps;
 mod browser;
 mod chat;
 mod checker;
+mod concurrency;
 mod day;
 mod described;
 mod floods;
 mod handshakes;
 mod history;
+mod leaks;
 mod modules;
 mod outages;
 mod processes;
+mod session_properties;
 mod sessions;
 mod storage;
 mod support;
@@ -48,14 +51,15 @@ use std::{
     panic::{AssertUnwindSafe, resume_unwind},
     pin::Pin,
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, mpsc},
     time::Duration,
 };
 
 use futures_util::FutureExt;
 use libtest_mimic::{Arguments, Failed, Trial};
 use support::{
-    Backend, World, bootstraps as compiled, browser::Chromium, postgres::Postgres, runtime,
+    Backend, World, bootstraps as compiled, browser::Chromium, leaks::Hunt, postgres::Postgres,
+    runtime,
 };
 
 /// The longest that any one story may take.
@@ -95,6 +99,7 @@ fn all_stories() -> impl Iterator<Item = Story> {
         accounts::stories(),
         bad_input::stories(),
         sessions::stories(),
+        session_properties::stories(),
         handshakes::stories(),
         history::stories(),
         chat::stories(),
@@ -103,6 +108,8 @@ fn all_stories() -> impl Iterator<Item = Story> {
         outages::stories(),
         checker::stories(),
         day::stories(),
+        concurrency::stories(),
+        leaks::stories(),
         processes::stories(),
         bootstraps::stories(),
         modules::stories(),
@@ -116,8 +123,9 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Stories wait more than they compute.
     arguments.test_threads.get_or_insert(4);
-    let postgres = if arguments.list { None } else { runtime().block_on(Postgres::start()) };
-    let postgres = postgres.map(Arc::new);
+    let hunt = (!arguments.list).then(Hunt::start);
+    let start = async || if hunt.is_some() { Postgres::start().await } else { None };
+    let postgres = runtime("the suite").block_on(start()).map(Arc::new);
 
     let trials = all_stories().flat_map(|story| {
         let on_sqlite = || trial(&story, "sqlite", Some(Backend::Sqlite));
@@ -139,14 +147,19 @@ fn main() -> ExitCode {
     if let Some(postgres) = postgres.and_then(Arc::into_inner) {
         postgres.stop();
     }
-    if whole && !conclusion.has_failed() && conclusion.num_ignored == 0 {
+    let whole = whole && !conclusion.has_failed() && conclusion.num_ignored == 0;
+    if whole {
         described::everything_described_has_been_seen();
+    }
+    if let Some(hunt) = hunt {
+        hunt.end(whole);
     }
     conclusion.exit_code()
 }
 
 fn trial(story: &Story, database: &str, backend: Option<Backend>) -> Trial {
-    let name = format!("{database}::{}", story.name);
+    // Whatever is written until the end of the suite is filed under it.
+    let name: &'static str = format!("{database}::{}", story.name).leak();
     let runs_bootstraps =
         story.needs == Needs::Bootstraps || matches!(backend, Some(Backend::Bootstraps(_)));
     let missing = match story.needs {
@@ -169,13 +182,17 @@ fn trial(story: &Story, database: &str, backend: Option<Backend>) -> Trial {
     }
     let backend = backend.expect("nothing is missing");
     Trial::test(name, move || {
-        runtime().block_on(async {
-            let world = World::start(backend.clone()).await;
+        runtime(name).block_on(async {
+            let (after, over) = mpsc::channel();
+            let world = World::start(backend.clone(), after).await;
             let database_url = world.database_url().to_owned();
             let story = AssertUnwindSafe(tell(world)).catch_unwind();
             let patience =
                 if checker::Extent::was_asked_for() { Duration::MAX } else { STORY_TIMEOUT };
             let told = tokio::time::timeout(patience, story).await;
+            for world in over.try_iter() {
+                world.keep_inspector().await;
+            }
             backend.clean_up(&database_url).await;
             match told.map_err(|_elapsed| Failed::from("it takes too long"))? {
                 Ok(()) => Ok(()),

@@ -13,6 +13,7 @@ use crate::{
     support::{
         World,
         http::Client,
+        leaks::{self, Secret},
         process::{Process, run_to_end},
     },
 };
@@ -98,6 +99,7 @@ async fn the_secret_is_kept_beside_the_database(world: World) {
         .filter(|path| path.to_str().unwrap().ends_with(".jwt-secret"))
         .collect();
     assert_eq!(secrets.len(), 1);
+    leaks::remember(Secret::SigningKey, &std::fs::read_to_string(&secrets[0]).unwrap());
     assert_eq!(std::fs::metadata(&secrets[0]).unwrap().permissions().mode() & 0o777, 0o600);
 
     let process = Process::start(&world, &without_secret).await;

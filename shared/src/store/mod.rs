@@ -279,7 +279,72 @@ fn is_unique_violation(error: &sqlx::Error) -> bool {
 
 #[cfg(all(test, feature = "sqlite"))]
 mod tests {
+    use std::{error::Error as StdError, fmt};
+
+    use sqlx::error::{DatabaseError, ErrorKind};
+
     use super::*;
+
+    /// What a database says with this code.
+    #[derive(Debug)]
+    struct Refused(&'static str);
+
+    impl fmt::Display for Refused {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str(self.0)
+        }
+    }
+
+    impl StdError for Refused {}
+
+    impl DatabaseError for Refused {
+        fn message(&self) -> &str {
+            self.0
+        }
+
+        fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
+            Some(self.0.into())
+        }
+
+        fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_conflict_is_retried_a_few_times_and_not_for_long() {
+        for (code, attempt_millis, tries) in [
+            ("40001", 0, 10),
+            ("40P01", 0, 10),
+            ("OC001", 0, 10),
+            ("42P01", 0, 1),
+            ("40001", 1500, 2),
+            ("40001", 2000, 1),
+        ] {
+            let (mut tried, began) = (0, Instant::now());
+            let outcome: sqlx::Result<()> = retry_conflicts!({
+                tried += 1;
+                tokio::time::sleep(Duration::from_millis(attempt_millis)).await;
+                Err(sqlx::Error::Database(Box::new(Refused(code))))
+            });
+            assert_eq!(tried, tries, "{code} after {attempt_millis} ms");
+            assert!(began.elapsed() < STATEMENT_TIME_MAX * 2, "{:?}", began.elapsed());
+            let is_away = matches!(outcome.unwrap_err().into(), Error::Unavailable(_));
+            assert_eq!(is_away, code.starts_with("40"), "{code}");
+        }
+    }
 
     #[test]
     fn a_database_url_that_cannot_be_used_is_explained_without_being_shown() {

@@ -5,6 +5,7 @@
 //! statement of the same event waits for a round trip more. Nothing here runs between two statements.
 
 use std::{
+    fmt,
     ops::{Deref, DerefMut},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -26,7 +27,6 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 const PING_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// Connections that are opened when they are needed and kept.
-#[derive(Debug)]
 pub(super) struct Connections {
     options: PgConnectOptions,
     permits: Semaphore,
@@ -34,7 +34,13 @@ pub(super) struct Connections {
     idle: Mutex<Vec<Idle>>,
 }
 
-#[derive(Debug)]
+/// Without the options, which hold a password and print it.
+impl fmt::Debug for Connections {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Connections").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
 struct Idle {
     connection: PgConnection,
     since: Instant,

@@ -50,7 +50,7 @@ impl Place {
             }
         }
         Self {
-            launch: Launch::of(world),
+            launch: Launch::of(world).quietly(),
             directory: tempfile::Builder::new().prefix("lambda-chat-").tempdir().unwrap(),
             servers: servers.into(),
             is_postgres,

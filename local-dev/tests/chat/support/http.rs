@@ -3,7 +3,10 @@
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::Value;
 
-use super::descriptions::Descriptions;
+use super::{
+    descriptions::Descriptions,
+    leaks::{self, Secret, Written},
+};
 
 /// An answer that is as the description says.
 #[derive(Debug)]
@@ -57,6 +60,13 @@ impl Client {
         let request = request.unwrap();
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
         let sent = request.body().and_then(|body| body.as_bytes()).map(<[u8]>::to_vec);
+        if let Some(sent) = sent.as_deref().and_then(|sent| serde_json::from_slice(sent).ok()) {
+            leaks::remember_fields(&sent);
+        }
+        let authorization = request.headers().get("authorization");
+        if let Some(token) = authorization.and_then(|value| value.to_str().ok()) {
+            leaks::remember(Secret::Token, token);
+        }
         let response = client.execute(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         assert!(headers.contains_key("apigw-requestid"), "{method} {path}: no apigw-requestid");
@@ -67,6 +77,12 @@ impl Client {
             serde_json::from_str(&text)
                 .unwrap_or_else(|_| panic!("{method} {path}: not JSON: {text}"))
         };
+        if status.is_success() {
+            leaks::remember_fields(&body);
+        } else {
+            // Without the path, which is the client's own.
+            leaks::keep("errors", Written::Answer, &format!("{headers:?} {text}"));
+        }
         if let Some(sent) = sent.filter(|_| status.is_success()) {
             let sent = serde_json::from_slice(&sent).unwrap();
             Descriptions::get().check_request(&method, &path, &sent);

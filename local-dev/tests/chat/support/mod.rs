@@ -5,6 +5,7 @@ pub mod browser;
 pub mod connections;
 pub mod descriptions;
 pub mod http;
+pub mod leaks;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
@@ -18,6 +19,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
+        mpsc::Sender,
     },
     time::{Duration, Instant},
 };
@@ -28,6 +30,7 @@ use gateway::{
     Credentials, Gateway, Limits,
     server::{Bound, Server},
 };
+use leaks::Secret;
 use local_dev::{
     apis,
     bootstraps::{self as run_bootstraps, Bootstraps},
@@ -53,8 +56,11 @@ use shared::{
 use tempfile::TempDir;
 
 /// A runtime for one test.
-pub fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+pub fn runtime(story: &'static str) -> tokio::runtime::Runtime {
+    leaks::enter(story);
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.on_thread_start(move || leaks::enter(story));
+    builder.enable_all().build().unwrap()
 }
 
 /// A database system, and what runs the functions.
@@ -125,10 +131,35 @@ pub struct World {
     pub clock: MovableClock,
     backend: Backend,
     database_url: String,
-    directory: TempDir,
+    directory: Arc<TempDir>,
     settings: HashMap<String, String>,
     store: Store,
     server: Option<(Server, Runner)>,
+    after: Sender<Afterwards>,
+}
+
+/// What goes on when a story is over, so that it can be asked what it shows.
+pub struct Afterwards {
+    base_url: String,
+    _server: (Server, Runner),
+    _directory: Arc<TempDir>,
+}
+
+impl Afterwards {
+    pub async fn keep_inspector(&self) {
+        leaks::keep_inspector(&self.base_url).await;
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            let (base_url, directory) = (self.base_url(), Arc::clone(&self.directory));
+            let after = Afterwards { base_url, _server: server, _directory: directory };
+            // Nobody waits for it when the story's own thread has gone.
+            self.after.send(after).ok();
+        }
+    }
 }
 
 impl Deref for World {
@@ -143,7 +174,7 @@ impl World {
     pub const SECRET: &str = "a secret of the tests that is long enough";
     pub const PASSWORD: &str = Room::PASSWORD;
 
-    pub async fn start(backend: Backend) -> Self {
+    pub async fn start(backend: Backend, after: Sender<Afterwards>) -> Self {
         let directory = tempfile::Builder::new().prefix("lambda-chat-").tempdir().unwrap();
         let database_url = backend.create_database(&directory, "chat.db").await;
         let settings = [
@@ -152,15 +183,21 @@ impl World {
             ("BCRYPT_COST", backend.bcrypt_cost()),
             // Most stories say a lot while their clock stands still.
             ("MESSAGE_RATE_LIMIT", "off"),
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "a secret access key of the tests"),
+            ("AWS_SESSION_TOKEN", "a session token of the tests"),
         ];
+        leaks::remember(Secret::Password, Self::PASSWORD);
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let store = Store::open(&database_url, 2).unwrap();
         let fake_time =
             matches!(backend, Backend::Bootstraps(_)).then(|| FakeTime::start(&directory));
         let clock = MovableClock::start(fake_time);
         let room = Room::new(String::new());
+        let directory = Arc::new(directory);
+        let server = None;
         let mut world =
-            Self { room, clock, backend, database_url, directory, settings, store, server: None };
+            Self { room, clock, backend, database_url, directory, settings, store, server, after };
         world.serve().await;
         world
     }
@@ -174,6 +211,7 @@ impl World {
 
     /// Ends the gateway, then the functions.
     pub async fn stop(&mut self) {
+        leaks::keep_inspector(&self.base_url()).await;
         let (server, runner) = self.server.take().unwrap();
         server.shutdown().await;
         runner.shutdown().await;
@@ -183,11 +221,12 @@ impl World {
         let bound = Bound::to("127.0.0.1", 0).await.unwrap();
         self.room = Room::new(format!("http://{}", bound.address()));
         let mut settings = self.settings.clone();
-        // The log of a chat in this process would drown the test's own output.
-        let log = std::env::var("LOG").unwrap_or_else(|_unset| "off".to_owned());
-        settings.insert("LOG".to_owned(), log);
+        settings.insert("LOG".to_owned(), "trace".to_owned());
         let endpoint = format!("{}/ws", self.base_url());
         settings.entry("CONNECTIONS_ENDPOINT".to_owned()).or_insert(endpoint);
+        for (name, value) in &settings {
+            leaks::remember_setting(name, value);
+        }
         let lookup = Lookup::from_fn({
             let settings = settings.clone();
             move |name| settings.get(name).cloned()
@@ -230,12 +269,13 @@ impl World {
             freeze: true,
             payload_bytes_max: 6 * 1024 * 1024,
         };
+        let credentials = Credentials::from_environment(|name| lookup.get(name));
         let mut variables: BTreeMap<String, String> = settings.into_iter().collect();
         variables.extend(fake_time.variables());
         let environment = Environment {
             env_vars: EnvVars::for_all(variables),
             settings: lookup,
-            credentials: Credentials::default(),
+            credentials,
             certificate: Certificate::generate(&["127.0.0.1"]).unwrap(),
             authority,
         };
@@ -272,6 +312,7 @@ impl World {
     pub async fn password_hash(&self, username: &str) -> String {
         let username = Username::parse(username).unwrap();
         let hash = self.store.password_hash(&username).await.unwrap().unwrap();
+        leaks::remember(Secret::PasswordHash, hash.expose_secret());
         hash.expose_secret().to_owned()
     }
 

@@ -16,6 +16,9 @@ use tempfile::TempDir;
 /// How to get what is missing.
 pub const HINT: &str = "needs PostgreSQL 15 or newer: apt-get install postgresql";
 
+/// The server trusts everybody and asks nobody for it; it is here to be looked for where it must not be.
+const PASSWORD: &str = "the-database-password-of-the-tests";
+
 /// A running server.
 pub struct Postgres {
     /// The URL of a database of its own that others are created from.
@@ -69,7 +72,7 @@ impl Postgres {
         let program = bin.join("postgres");
         let process = serve(&program, owner, port, directory.path());
         let server = Server { program, owner, port, directory, process };
-        let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
+        let url = format!("postgres://postgres:{PASSWORD}@127.0.0.1:{port}/postgres");
         let postgres = Self { url, databases: AtomicU32::new(0), server: Some(server) };
         postgres.wait_until_up().await;
         Some(postgres)

@@ -14,7 +14,12 @@ use tokio::{
     time::timeout,
 };
 
-use super::{World, room::Room, static_dir};
+use super::{
+    World,
+    leaks::{self, Written},
+    room::Room,
+    static_dir,
+};
 
 /// How long the program may take to start or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,10 +50,16 @@ impl Process {
     }
 
     async fn spawn(mut command: Command) -> Self {
-        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.stderr(leaks::file("local-dev", Written::Log)).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = timeout(PATIENCE, lines.next_line()).await.expect("it starts in time");
         let first = first.unwrap().expect("it says where it listens");
+        leaks::keep("local-dev", Written::Log, &first);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                leaks::keep("local-dev", Written::Log, &line);
+            }
+        });
         let base_url = first.strip_prefix("listening on ").expect("the first line is the address");
         Self { room: Room::new(base_url.to_owned()), child }
     }
@@ -79,6 +90,7 @@ impl Process {
     }
 
     pub async fn stop(self) {
+        leaks::keep_inspector(&self.base_url()).await;
         self.terminate();
         assert_eq!(self.ended().await.code(), Some(0));
     }
@@ -88,7 +100,11 @@ impl Process {
 pub async fn run_to_end(world: &World, settings: &[(&str, &str)]) -> (ExitStatus, String, String) {
     let child = Launch::of(world).command(0, settings).stderr(Stdio::piped()).spawn().unwrap();
     let output = timeout(PATIENCE, child.wait_with_output()).await.expect("it ends").unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let text = |bytes| {
+        let text = String::from_utf8(bytes).unwrap();
+        leaks::keep("local-dev", Written::Log, &text);
+        text
+    };
     (output.status, text(output.stdout), text(output.stderr))
 }
 
@@ -98,6 +114,8 @@ pub struct Launch {
     directory: PathBuf,
     /// The folder of compiled functions, if they are what runs.
     pub functions: Option<PathBuf>,
+    /// How much it says of itself, which is searched for secrets in the end.
+    log: &'static str,
 }
 
 impl Launch {
@@ -107,7 +125,13 @@ impl Launch {
             settings: world.settings().clone(),
             directory: world.directory().to_owned(),
             functions: world.compiled_functions(),
+            log: "trace",
         }
+    }
+
+    /// Says less of itself: thousands of runs would fill the disk.
+    pub fn quietly(self) -> Self {
+        Self { log: "warn", ..self }
     }
 
     /// Starts the program with more settings and options.
@@ -118,11 +142,14 @@ impl Launch {
         options: impl IntoIterator<Item = &str>,
     ) -> Process {
         let mut command = self.command(port, settings);
-        command.args(options);
+        command.args(options).env("LOG", self.log);
         Process::spawn(command).await
     }
 
     fn command(&self, port: u16, settings: &[(&str, &str)]) -> Command {
+        for (name, value) in settings {
+            leaks::remember_setting(name, value);
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_local-dev"));
         command
             .args(["--port", &port.to_string(), "--static-dir"])

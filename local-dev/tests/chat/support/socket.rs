@@ -14,7 +14,10 @@ use tokio_tungstenite::{
     },
 };
 
-use super::descriptions::Descriptions;
+use super::{
+    descriptions::Descriptions,
+    leaks::{self, Written},
+};
 
 /// How long anything that must come may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -53,7 +56,12 @@ impl Handshake {
                 let protocol = protocol.map(|value| value.to_str().unwrap().to_owned());
                 Ok(Socket { stream, protocol })
             }
-            Err(tungstenite::Error::Http(response)) => Err(response.status()),
+            Err(tungstenite::Error::Http(response)) => {
+                let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default());
+                let told = format!("{:?} {body}", response.headers());
+                leaks::keep("errors", Written::Answer, &told);
+                Err(response.status())
+            }
             Err(error) => panic!("the handshake with {} failed: {error}", self.url),
         }
     }
@@ -69,7 +77,9 @@ pub struct Socket {
 impl Socket {
     /// Sends a text frame.
     pub async fn send(&mut self, text: impl Into<String>) {
-        self.stream.send(Message::text(text.into())).await.unwrap();
+        let text = text.into();
+        leaks::remember_frame(&text);
+        self.stream.send(Message::text(text)).await.unwrap();
     }
 
     /// Sends a `chat.v1` message.
@@ -137,14 +147,17 @@ impl Socket {
 
     /// Sends, if the connection still takes it.
     pub async fn try_send(&mut self, text: String) -> bool {
+        leaks::remember_frame(&text);
         self.stream.send(Message::text(text)).await.is_ok()
     }
 
     async fn next(&mut self) -> Message {
-        timeout(PATIENCE, self.stream.next())
+        let frame = timeout(PATIENCE, self.stream.next())
             .await
             .expect("a frame comes in time")
             .expect("the socket is open")
-            .expect("the socket works")
+            .expect("the socket works");
+        leaks::keep("frames", Written::Answer, &format!("{frame:?}"));
+        frame
     }
 }
