@@ -129,7 +129,7 @@ export class Api {
   async messages(cursor) {
     const query = new URLSearchParams(Object.entries(cursor).map(([name, value]) => [name, String(value)]));
     const page = await this.#get(`/auth/messages?${query}`);
-    if (!Array.isArray(page)) throw new Unreachable();
+    if (!Array.isArray(page) || page.length > cursor.limit) throw new Unreachable();
     return page.filter(isMessage);
   }
 
@@ -280,7 +280,7 @@ export class Api {
  * @param {any} json
  */
 function apiError(response, json) {
-  const fields = Array.isArray(json?.errors) ? json.errors.filter(isFieldError) : [];
+  const fields = response.status === 422 && Array.isArray(json?.errors) ? json.errors.filter(isFieldError) : [];
   const said = [json?.detail, json?.message, json?.title].find((words) => typeof words === "string" && words !== "");
   const detail = response.status >= 500 || !said || said.length > DETAIL_LENGTH_MAX
     ? `The server could not do this (${response.status}). Please try again in a moment.`

@@ -26,6 +26,7 @@ macro_rules! stories {
 pub(crate) use stories;
 
 mod accounts;
+mod attacks;
 mod bad_input;
 mod bootstraps;
 mod browser;
@@ -38,6 +39,7 @@ mod processes;
 mod sessions;
 mod storage;
 mod support;
+mod unicode;
 
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},
@@ -92,6 +94,8 @@ fn all_stories() -> impl Iterator<Item = Story> {
         bootstraps::stories(),
         modules::stories(),
         browser::stories(),
+        attacks::stories(),
+        unicode::stories(),
     ]
     .into_iter()
     .flatten()
