@@ -203,8 +203,7 @@ export function mount(root, { room, storage, signOut }) {
   /** Counts down for the eye; the ear is told once. */
   function renderWait() {
     if (room.waitSecs > 0) countdownTimer = setTimeout(renderSoon, COUNTDOWN_MS);
-    if (room.waitSecs === 0 || room.unsent === 0) setText(waitStatus, "");
-    else if (waitStatus.textContent === "") setText(waitStatus, waitWords());
+    else setText(waitStatus, "");
   }
 
   function renderNotice() {
@@ -342,6 +341,7 @@ export function mount(root, { room, storage, signOut }) {
     submitted();
   });
   room.addEventListener("change", renderSoon, { signal: mounted.signal });
+  room.addEventListener("wait", () => setText(waitStatus, waitWords()), { signal: mounted.signal });
   room.addEventListener("refused", (event) => messageRefused(/** @type {CustomEvent} */ (event).detail), { signal: mounted.signal });
   // The keyboard of a phone, or a growing message, must not push the end out of sight.
   const resized = new ResizeObserver(() => {

@@ -3,8 +3,8 @@
  * The state of the chat: what was said, what is being sent, how the line is. No page in here;
  * the view renders from it.
  *
- * Fires "change" after anything has changed, and "refused" with `detail: {client_id, text, reason}`
- * when the server would not take a message.
+ * Fires "change" after anything has changed, "refused" with `detail: {client_id, text, reason}` when
+ * the server would not take a message, and "wait" when it wants the messages later.
  *
  * @import { Api } from "./api.js"
  * @import { ChatSocket } from "./socket.js"
@@ -270,6 +270,7 @@ export class Room extends EventTarget {
     const ms = this.rateLimited ? retryMs(secs, 0, () => 0) : retryMs(secs, pending.attempts, this.#random);
     this.#waitEndsAt = Date.now() + ms;
     this.#waitTimer = setTimeout(() => this.#waited(), ms);
+    this.dispatchEvent(new Event("wait"));
     this.#changed();
   }
 
