@@ -218,13 +218,14 @@ fn says(words: &str) -> String {
     format!("document.body.innerText.includes({})", json!(words))
 }
 
+const GOOD: &str = "the good one";
 const NONE_YET: &str = "No messages yet";
 const NOT_LOADED: &str = "Messages could not be loaded. Trying again…";
 const UNREACHABLE: &str = "The server cannot be reached. Check your connection and try again.";
 const MARKUP: &str = "<img src=x onerror=window.harmed=1>";
 
 fn good_message() -> Value {
-    json!({"id": 1, "username": "bob", "text": "the good one", "sent_at": "2026-11-23T10:15:43.377Z"})
+    json!({"id": 1, "username": "bob", "text": GOOD, "sent_at": "2026-11-23T10:15:43.377Z"})
 }
 
 /// Values that are no message, though each nearly is one.
@@ -263,87 +264,91 @@ fn no_messages() -> Vec<Value> {
     all
 }
 
+/// Whether the page shows exactly these messages.
+fn shows_only(texts: &[&str]) -> String {
+    let texts = json!(texts);
+    let shown = "[...document.querySelectorAll('[data-message-id] [data-part=text]')].map((part) => part.textContent)";
+    format!("JSON.stringify({shown}) === JSON.stringify({texts})")
+}
+
+/// Bodies in place of a history, and what the page makes of them.
+fn hostile_bodies() -> Vec<(Answer, String)> {
+    let hostile = json!({"id": 1, "username": MARKUP, "text": MARKUP, "sent_at": MARKUP, "client_id": MARKUP});
+    let mut nearly = no_messages();
+    nearly.push(good_message());
+    let good = json!([good_message()]).to_string();
+    let infinite = good.replace("\"id\":1,", "\"id\":1e999,");
+    let long = "x".repeat(3_000_000);
+    let mut long_message = good_message();
+    long_message["text"] = json!(long);
+    let crowd: Vec<Value> = (1..=100_000).map(|_| good_message()).collect();
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let text = |body: &str| Answer::new(200, "application/json", body);
+    vec![
+        (Answer::json(&json!([hostile])), shows_only(&[MARKUP])),
+        (Answer::json(&json!(nearly)), shows_only(&[GOOD])),
+        (Answer::json(&json!([long_message])), shows_only(&[&long])),
+        (Answer::json(&json!(crowd)), says(NOT_LOADED)),
+        (Answer::json(&json!({"length": 1, "0": good_message()})), says(NOT_LOADED)),
+        (Answer::json(&json!(null)), says(NOT_LOADED)),
+        (Answer::json(&json!(MARKUP)), says(NOT_LOADED)),
+        (text(""), says(NOT_LOADED)),
+        (text("[NaN]"), says(NOT_LOADED)),
+        (text(&infinite), says(NONE_YET)),
+        (text(&"[".repeat(1_000_000)), says(NOT_LOADED)),
+        (text(&deep), says(NONE_YET)),
+        (Answer::html(format!("{MARKUP}<script>window.harmed=1</script>")), says(NOT_LOADED)),
+        (Answer::html(good), shows_only(&[GOOD])),
+    ]
+}
+
+/// Statuses and headers that would lead away, and what the page makes of them.
+fn hostile_heads(far: &str) -> Vec<(Answer, String)> {
+    let stolen = format!("{far}/stolen");
+    let refresh = format!("0; url={far}");
+    let links = format!(
+        "<{far}/a.css>; rel=stylesheet, <{far}/b.js>; rel=preload; as=script, <{far}/auth/messages>; rel=next"
+    );
+    let page = || Answer::json(&json!([good_message()]));
+    let pages = [
+        page().with("link", &links),
+        page().with("refresh", &refresh).with("location", far),
+        page().with("content-security-policy", "default-src *").with("set-cookie", "a=b"),
+    ];
+    let errors = [
+        Answer::redirect(302, &stolen),
+        Answer::redirect(307, &stolen),
+        Answer::redirect(308, "/auth/messages/elsewhere"),
+        Answer::redirect(303, "javascript:window.harmed=1"),
+        Answer::problem(401, &hostile_problem()),
+        Answer::problem(403, &hostile_problem()),
+        Answer::problem(422, &hostile_problem()),
+        Answer::problem(500, &json!("x".repeat(3_000_000))),
+    ];
+    let pages = pages.map(|answer| (answer, shows_only(&[GOOD])));
+    pages.into_iter().chain(errors.map(|answer| (answer, says(NOT_LOADED)))).collect()
+}
+
+fn hostile_problem() -> Value {
+    json!({"type": "x", "title": MARKUP, "status": 403, "detail": MARKUP, "errors": [MARKUP]})
+}
+
 async fn a_history_that_no_server_of_ours_would_send_harms_nothing(_world: World) {
     let (site, elsewhere) = (impostor().await, Site::empty().await);
     let chromium = Chromium::start().await;
     let window = chromium.open(&site.origin()).await;
     window.sign_in("alice", World::PASSWORD).await;
-
-    let rows = |texts: &[&str]| {
-        let texts = json!(texts);
-        let shown = "[...document.querySelectorAll('[data-message-id] [data-part=text]')].map((part) => part.textContent)";
-        format!("JSON.stringify({shown}) === JSON.stringify({texts})")
-    };
-    let hostile = json!({"id": 1, "username": MARKUP, "text": MARKUP, "sent_at": MARKUP, "client_id": MARKUP});
-    let mut nearly = no_messages();
-    nearly.push(good_message());
-    let long = "x".repeat(3_000_000);
-    let mut long_message = good_message();
-    long_message["text"] = json!(long);
-    let crowd: Vec<Value> = (1..=100_000).map(|_| good_message()).collect();
-    let page = Answer::json(&json!([good_message()]));
-    let deep = "[".repeat(100_000);
-    let far = elsewhere.foreign_origin();
-    let links = format!(
-        "<{far}/a.css>; rel=stylesheet, <{far}/b.js>; rel=preload; as=script, <{far}/auth/messages>; rel=next"
-    );
-    let problem =
-        json!({"type": "x", "title": MARKUP, "status": 403, "detail": MARKUP, "errors": [MARKUP]});
-    let answers = [
-        (Answer::json(&json!([hostile])), rows(&[MARKUP])),
-        (Answer::json(&json!(nearly)), rows(&["the good one"])),
-        (Answer::json(&json!([long_message])), rows(&[&long])),
-        (Answer::json(&json!(crowd)), says(NOT_LOADED)),
-        (Answer::json(&json!({"length": 1, "0": good_message()})), says(NOT_LOADED)),
-        (Answer::json(&json!(null)), says(NOT_LOADED)),
-        (Answer::json(&json!(MARKUP)), says(NOT_LOADED)),
-        (Answer::new(200, "application/json", ""), says(NOT_LOADED)),
-        (Answer::new(200, "application/json", "[NaN]"), says(NOT_LOADED)),
-        (
-            Answer::new(
-                200,
-                "application/json",
-                json!([good_message()]).to_string().replace("1,", "1e999,"),
-            ),
-            says(NONE_YET),
-        ),
-        (Answer::new(200, "application/json", "[".repeat(1_000_000)), says(NOT_LOADED)),
-        (
-            Answer::new(200, "application/json", format!("{deep}{}", "]".repeat(100_000))),
-            says(NONE_YET),
-        ),
-        (
-            Answer::html(format!("<!doctype html>{MARKUP}<script>window.harmed=1</script>")),
-            says(NOT_LOADED),
-        ),
-        (Answer::html(json!([good_message()]).to_string()), rows(&["the good one"])),
-        (Answer::redirect(302, &format!("{far}/stolen")), says(NOT_LOADED)),
-        (Answer::redirect(307, &format!("{far}/stolen")), says(NOT_LOADED)),
-        (Answer::redirect(308, "/auth/messages/elsewhere"), says(NOT_LOADED)),
-        (Answer::redirect(303, "javascript:window.harmed=1"), says(NOT_LOADED)),
-        (page.clone().with("link", &links), rows(&["the good one"])),
-        (
-            page.clone().with("refresh", &format!("0; url={far}")).with("location", &far),
-            rows(&["the good one"]),
-        ),
-        (
-            page.with("content-security-policy", "default-src *").with("set-cookie", "a=b"),
-            rows(&["the good one"]),
-        ),
-        (Answer::problem(403, &problem), says(NOT_LOADED)),
-        (Answer::problem(422, &problem), says(NOT_LOADED)),
-        (Answer::problem(401, &problem), says(NOT_LOADED)),
-        (Answer::problem(500, &json!("x".repeat(3_000_000))), says(NOT_LOADED)),
-    ];
-    for (answer, expected) in answers {
+    for (answer, expected) in
+        hostile_bodies().into_iter().chain(hostile_heads(&elsewhere.foreign_origin()))
+    {
         site.answers("/auth/messages", answer);
         window.client.goto(&site.origin()).await.unwrap();
         window.until(&expected).await;
         is_unharmed(&window, &site.origin()).await;
     }
     // Whoever may not renew has to sign in again.
-    site.answers("/auth/messages", Answer::problem(401, &problem));
-    site.answers("/auth/refresh", Answer::problem(401, &problem));
+    site.answers("/auth/messages", Answer::problem(401, &hostile_problem()));
+    site.answers("/auth/refresh", Answer::problem(401, &hostile_problem()));
     window.until(&says("Your session has ended. Please sign in again.")).await;
     is_unharmed(&window, &site.origin()).await;
     assert_eq!(elsewhere.asked(), Vec::<String>::new());
