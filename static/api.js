@@ -8,6 +8,7 @@
  * @typedef {{limit: number, before?: number, after?: number}} Cursor
  * @typedef {{request<T>(name: string, options: {signal: AbortSignal}, callback: () => Promise<T>): Promise<T>}} Locks
  */
+import { pause, retryMs } from "./backoff.js";
 import { claimsOf, expiresWithin, isTokens } from "./session.js";
 import { isMessage } from "./timeline.js";
 
@@ -17,6 +18,12 @@ const REQUEST_TIMEOUT_MS = 35_000;
 const LOCK_TIMEOUT_MS = 40_000;
 /** A token this close to its end might be over before the handshake arrives. */
 const RENEW_BEFORE_SECS = 60;
+/** How often a question is put again to a server that says when to come again, … */
+export const RETRIES_MAX = 3;
+/** … unless that is so late that the user should hear of it. */
+export const RETRY_UNHEARD_SECS_MAX = 10;
+/** Our errors are a sentence or a few. */
+const DETAIL_LENGTH_MAX = 1_000;
 
 /** The server answered with an error. The message is fit to be shown. */
 export class ApiError extends Error {
@@ -56,6 +63,7 @@ export class Api {
   #session;
   #fetch;
   #locks;
+  #random;
   /** The renewal under way in this tab. @type {Promise<Tokens> | null} */
   #renewal = null;
 
@@ -65,12 +73,14 @@ export class Api {
    * @param {Session} deps.session
    * @param {Fetch} deps.fetch
    * @param {Locks | undefined} deps.locks  `navigator.locks`, which insecure origins do not have
+   * @param {() => number} [deps.random]
    */
-  constructor({ base, session, fetch, locks }) {
+  constructor({ base, session, fetch, locks, random = Math.random }) {
     this.#base = base;
     this.#session = session;
     this.#fetch = fetch;
     this.#locks = locks;
+    this.#random = random;
   }
 
   /**
@@ -78,7 +88,9 @@ export class Api {
    * @param {string} password
    */
   async register(username, password) {
-    await this.#send("POST", "/auth/register", { body: { username, password } });
+    const answer = await this.#send("POST", "/auth/register", { body: { username, password } });
+    // A captive portal says 200 to everything; that is no account.
+    if (typeof answer?.message !== "string") throw new Unreachable();
   }
 
   /**
@@ -116,8 +128,8 @@ export class Api {
    */
   async messages(cursor) {
     const query = new URLSearchParams(Object.entries(cursor).map(([name, value]) => [name, String(value)]));
-    const page = await this.#sendAuthorised("GET", `/auth/messages?${query}`);
-    if (!Array.isArray(page)) throw new Unreachable();
+    const page = await this.#get(`/auth/messages?${query}`);
+    if (!Array.isArray(page) || page.length > cursor.limit) throw new Unreachable();
     return page.filter(isMessage);
   }
 
@@ -196,6 +208,22 @@ export class Api {
   }
 
   /**
+   * Asks again, a few times, if the server says when.
+   * @param {string} path
+   */
+  async #get(path) {
+    for (let retries = 0; ; retries += 1) {
+      try {
+        return await this.#sendAuthorised("GET", path);
+      } catch (error) {
+        const secs = error instanceof ApiError && [429, 503].includes(error.status) ? error.retryAfterSecs : null;
+        if (secs === null || secs > RETRY_UNHEARD_SECS_MAX || retries === RETRIES_MAX) throw error;
+        await pause(retryMs(secs, retries, this.#random));
+      }
+    }
+  }
+
+  /**
    * @param {string} method
    * @param {string} path
    */
@@ -230,6 +258,8 @@ export class Api {
         body: body && JSON.stringify(body),
         cache: "no-store",
         credentials: "omit",
+        // The API redirects nowhere; whoever does shall not get the tokens.
+        redirect: "error",
         keepalive,
         signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
       });
@@ -250,9 +280,9 @@ export class Api {
  * @param {any} json
  */
 function apiError(response, json) {
-  const fields = Array.isArray(json?.errors) ? json.errors.filter(isFieldError) : [];
+  const fields = response.status === 422 && Array.isArray(json?.errors) ? json.errors.filter(isFieldError) : [];
   const said = [json?.detail, json?.message, json?.title].find((words) => typeof words === "string" && words !== "");
-  const detail = response.status >= 500 || !said
+  const detail = response.status >= 500 || !said || said.length > DETAIL_LENGTH_MAX
     ? `The server could not do this (${response.status}). Please try again in a moment.`
     : said;
   return new ApiError(response.status, detail, fields, retryAfterSecs(response));
@@ -265,9 +295,8 @@ function isFieldError(value) {
 
 /** @param {Response} response */
 function retryAfterSecs(response) {
-  const header = response.headers.get("retry-after");
-  const secs = header === null || header === "" ? NaN : Number(header);
-  return Number.isFinite(secs) && secs >= 0 ? secs : null;
+  const header = response.headers.get("retry-after") ?? "";
+  return /^\d{1,9}$/.test(header) ? Number(header) : null;
 }
 
 /** @param {unknown} error */

@@ -3,6 +3,8 @@
 
 export const BASE_MS = 1_000;
 export const CAP_MS = 30_000;
+/** A server that asks for more is asked again all the same, and may say so again. */
+export const RETRY_AFTER_SECS_MAX = 300;
 
 /**
  * Full jitter (anything from nothing to the bound) spreads the clients of a restarted server best.
@@ -11,4 +13,23 @@ export const CAP_MS = 30_000;
  */
 export function backOffMs(failures, random = Math.random) {
   return random() * Math.min(CAP_MS, BASE_MS * 2 ** failures);
+}
+
+/**
+ * The same where the server has said when to come again: not before that.
+ * @param {number | null} retryAfterSecs
+ * @param {number} failures
+ * @param {() => number} [random]
+ */
+export function retryMs(retryAfterSecs, failures, random = Math.random) {
+  const toldMs = Math.min(retryAfterSecs ?? 0, RETRY_AFTER_SECS_MAX) * 1_000;
+  return Math.max(toldMs, backOffMs(failures, random));
+}
+
+/**
+ * @param {number} ms
+ * @returns {Promise<void>}
+ */
+export function pause(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

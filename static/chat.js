@@ -9,8 +9,8 @@
  * @import { KeyValue } from "./session.js"
  * @import { ConnectionState } from "./socket.js"
  */
-import { TEXT_CHARACTERS_MAX, textCharacters, textProblem } from "./rules.js";
-import { find, fromTemplate, setProblem, setText } from "./view.js";
+import { TEXT_CHARACTERS_MAX, isBlank, textCharacters, textProblem } from "./rules.js";
+import { find, fromTemplate, inSeconds, setProblem, setText } from "./view.js";
 
 /** @type {Record<ConnectionState, string>} */
 const STATE_WORDS = {
@@ -26,6 +26,7 @@ const TOP_PX = 200;
 /** How long a screen reader may take to see what has changed. */
 const HUSH_MS = 500;
 const RENDER_WITHIN_MS = 100;
+const COUNTDOWN_MS = 1_000;
 const COUNTER_FROM = TEXT_CHARACTERS_MAX - 200;
 const HUES = 6;
 
@@ -52,6 +53,7 @@ export function mount(root, { room, storage, signOut }) {
   const textArea = find(form, "[name=text]");
   const counter = find(view, '[data-part="counter"]');
   const counterStatus = find(view, '[data-part="counter-status"]');
+  const waitStatus = find(view, '[data-part="wait-status"]');
   const notice = find(view, "[data-notice]");
   const draftKey = `lambda-chat.draft.${room.username}`;
 
@@ -65,6 +67,8 @@ export function mount(root, { room, storage, signOut }) {
   let renderFrame = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let renderTimer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let countdownTimer;
 
   /** Once for all that changes within a frame: each rendering measures the whole list. */
   function renderSoon() {
@@ -77,6 +81,7 @@ export function mount(root, { room, storage, signOut }) {
   function renderNoMore() {
     cancelAnimationFrame(renderFrame);
     clearTimeout(renderTimer);
+    clearTimeout(countdownTimer);
     renderTimer = undefined;
   }
 
@@ -89,6 +94,7 @@ export function mount(root, { room, storage, signOut }) {
     renderEdges();
     const appended = renderMessages();
     renderPending();
+    renderWait();
     renderNotice();
 
     if (following) {
@@ -168,7 +174,7 @@ export function mount(root, { room, storage, signOut }) {
       const row = /** @type {HTMLElement | undefined} */ (rows.get(pending.client_id)) ?? pendingRow(pending);
       rows.delete(pending.client_id);
       row.dataset.state = pending.refusal === null ? "sending" : "refused";
-      setText(find(row, '[data-part="state"]'), pending.refusal === null ? "Sending…" : `Not sent. ${pending.refusal}`);
+      setText(find(row, '[data-part="state"]'), stateWords(pending));
       find(row, '[data-part="actions"]').hidden = pending.refusal === null;
       if (!row.isConnected) pendingList.append(row);
     }
@@ -181,6 +187,23 @@ export function mount(root, { room, storage, signOut }) {
     row.dataset.pendingId = client_id;
     find(row, '[data-part="text"]').textContent = text;
     return row;
+  }
+
+  /** @param {Pending} pending */
+  function stateWords({ refusal, id }) {
+    if (refusal !== null) return `Not sent. ${refusal}`;
+    return id === null && room.waitSecs > 0 ? waitWords() : "Sending…";
+  }
+
+  function waitWords() {
+    const why = room.rateLimited ? "Too many messages at once." : "The server is busy.";
+    return `${why} Sent by itself in ${inSeconds(room.waitSecs)}.`;
+  }
+
+  /** Counts down for the eye; the ear is told once. */
+  function renderWait() {
+    if (room.waitSecs > 0) countdownTimer = setTimeout(renderSoon, COUNTDOWN_MS);
+    else setText(waitStatus, "");
   }
 
   function renderNotice() {
@@ -311,13 +334,14 @@ export function mount(root, { room, storage, signOut }) {
     // An Enter that ends a composition belongs to the input method.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
-    if (!event.repeat && textArea.value.trim() !== "") form.requestSubmit();
+    if (!event.repeat && !isBlank(textArea.value)) form.requestSubmit();
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     submitted();
   });
   room.addEventListener("change", renderSoon, { signal: mounted.signal });
+  room.addEventListener("wait", () => setText(waitStatus, waitWords()), { signal: mounted.signal });
   room.addEventListener("refused", (event) => messageRefused(/** @type {CustomEvent} */ (event).detail), { signal: mounted.signal });
   // The keyboard of a phone, or a growing message, must not push the end out of sight.
   const resized = new ResizeObserver(() => {

@@ -3,16 +3,16 @@
  * The state of the chat: what was said, what is being sent, how the line is. No page in here;
  * the view renders from it.
  *
- * Fires "change" after anything has changed, and "refused" with `detail: {client_id, text, reason}`
- * when the server would not take a message.
+ * Fires "change" after anything has changed, "refused" with `detail: {client_id, text, reason}` when
+ * the server would not take a message, and "wait" when it wants the messages later.
  *
  * @import { Api } from "./api.js"
  * @import { ChatSocket } from "./socket.js"
  * @import { Outbox } from "./outbox.js"
  * @import { Message } from "./timeline.js"
  */
-import { SessionEnded } from "./api.js";
-import { backOffMs } from "./backoff.js";
+import { ApiError, SessionEnded } from "./api.js";
+import { RETRY_AFTER_SECS_MAX, backOffMs, pause, retryMs } from "./backoff.js";
 import { Timeline, isMessage } from "./timeline.js";
 
 export const PAGE_MESSAGES = 50;
@@ -22,6 +22,9 @@ export const ECHO_WITHIN_MS = 10_000;
 /** Then it is no longer the network; the text stays, with a button to try again. */
 export const ATTEMPTS_MAX = 6;
 const GAP_FETCHES_MAX = 3;
+/** What the server refuses for now, and says for how long. */
+const BUSY = "unavailable";
+const RATE_LIMITED = "rate_limited";
 /** So many handshakes refused in a row are more than a server that restarts. */
 export const REFUSALS_MAX = 3;
 
@@ -53,6 +56,11 @@ export class Room extends EventTarget {
   #inFlight = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #echoTimer;
+  /** Runs while the server wants no sends. @type {ReturnType<typeof setTimeout> | undefined} */
+  #waitTimer;
+  #waitEndsAt = 0;
+  /** Whether it is for sending too fast; else the server is busy. */
+  rateLimited = false;
 
   /**
    * @param {object} deps
@@ -92,6 +100,14 @@ export class Room extends EventTarget {
     return this.#outbox.pending.filter(({ id }) => id === null).length;
   }
 
+  /** In how many seconds the next message is sent, if it has to wait; else 0. */
+  get waitSecs() {
+    if (this.#waitTimer === undefined) return 0;
+    const secs = Math.ceil((this.#waitEndsAt - Date.now()) / 1_000);
+    // The timer decides, whatever becomes of the clock meanwhile.
+    return Math.min(Math.max(secs, 1), RETRY_AFTER_SECS_MAX);
+  }
+
   get connection() {
     return this.#socket.state;
   }
@@ -110,6 +126,7 @@ export class Room extends EventTarget {
     this.#listening.abort();
     this.#socket.stop();
     this.#closed();
+    clearTimeout(this.#waitTimer);
   }
 
   /** Takes a text that keeps the rules. @param {string} text */
@@ -206,11 +223,14 @@ export class Room extends EventTarget {
     this.#changed();
   }
 
-  /** @param {{code?: unknown, client_id?: unknown, detail?: unknown}} frame */
-  #errorReceived({ code, client_id, detail }) {
+  /** @param {{code?: unknown, client_id?: unknown, detail?: unknown, retry_after?: unknown}} frame */
+  #errorReceived({ code, client_id, detail, retry_after }) {
     if (!isFinal(code) && (typeof client_id === "string" || this.#inFlight !== null)) {
       // It may have been stored all the same: only under its own id is it safe to send again.
-      if (typeof client_id !== "string" || client_id === this.#inFlight) this.#sendFailed();
+      if (typeof client_id !== "string" || client_id === this.#inFlight) {
+        if (isWait(code, retry_after)) this.#wait(code, Number(retry_after));
+        else this.#sendFailed();
+      }
       return;
     }
     const reason = typeof detail === "string" && detail !== "" ? detail : "The server refused it.";
@@ -232,6 +252,32 @@ export class Room extends EventTarget {
     if (attempts === 0) return;
     clearTimeout(this.#echoTimer);
     this.#echoTimer = setTimeout(() => this.#unanswered(), backOffMs(attempts, this.#random));
+  }
+
+  /**
+   * The one under way, and all after it, are sent when the server's time is over: one wait for all, in their order.
+   * @param {string} code
+   * @param {number} secs
+   */
+  #wait(code, secs) {
+    const pending = this.#inFlight === null ? undefined : this.#outbox.find(this.#inFlight);
+    if (!pending) return;
+    clearTimeout(this.#echoTimer);
+    this.#inFlight = null;
+    this.rateLimited = code === RATE_LIMITED;
+    // Being told to wait one's turn is no failure.
+    if (this.rateLimited) pending.attempts = 0;
+    const ms = this.rateLimited ? retryMs(secs, 0, () => 0) : retryMs(secs, pending.attempts, this.#random);
+    this.#waitEndsAt = Date.now() + ms;
+    this.#waitTimer = setTimeout(() => this.#waited(), ms);
+    this.dispatchEvent(new Event("wait"));
+    this.#changed();
+  }
+
+  #waited() {
+    this.#waitTimer = undefined;
+    this.#pump();
+    this.#changed();
   }
 
   /**
@@ -264,7 +310,7 @@ export class Room extends EventTarget {
    * under way at once could arrive in either order.
    */
   #pump() {
-    if (this.#inFlight !== null) return;
+    if (this.#inFlight !== null || this.#waitTimer !== undefined) return;
     const next = this.#outbox.next;
     if (!next) return;
     if (next.attempts >= ATTEMPTS_MAX) {
@@ -299,7 +345,7 @@ export class Room extends EventTarget {
         if (run !== this.#catchUpRun || error instanceof SessionEnded) return;
         this.catchUpFailed = true;
         this.#changed();
-        await pause(backOffMs(failures++, this.#random));
+        await pause(retryMs(error instanceof ApiError ? error.retryAfterSecs : null, failures++, this.#random));
       }
       if (run !== this.#catchUpRun) return;
     }
@@ -314,11 +360,13 @@ export class Room extends EventTarget {
       const cursor = this.#timeline.lastId === 0
         ? { limit: PAGE_MESSAGES }
         : { limit: CATCH_UP_MESSAGES, after: this.#timeline.lastId };
+      const lastId = this.#timeline.lastId;
       const page = await this.#api.messages(cursor);
       if (run !== this.#catchUpRun) return;
       this.#timeline.addNewer(page);
       this.#acknowledge(page);
-      if (!("after" in cursor) || page.length < cursor.limit) return;
+      // A page of what is known already would be answered again and again.
+      if (!("after" in cursor) || page.length < cursor.limit || this.#timeline.lastId === lastId) return;
       this.#changed();
     }
   }
@@ -333,9 +381,11 @@ function isFinal(code) {
 }
 
 /**
- * @param {number} ms
- * @returns {Promise<void>}
+ * Whether the server only wants to be left alone for so many seconds.
+ * @param {unknown} code
+ * @param {unknown} retryAfter
+ * @returns {code is string}
  */
-function pause(ms) {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+function isWait(code, retryAfter) {
+  return (code === RATE_LIMITED || code === BUSY) && Number.isSafeInteger(retryAfter) && Number(retryAfter) > 0;
 }

@@ -8,12 +8,12 @@ export const TEXT_CHARACTERS_MAX = 4_096;
 
 /** @param {string} username */
 export function usernameProblem(username) {
-  const folded = username.toLowerCase();
-  if (folded === "") return "Enter a username.";
-  if (folded.length < 3 || folded.length > 32) return "Use 3 to 32 characters.";
-  if (!/^[a-z0-9_.-]+$/.test(folded)) return "Use only letters a–z, digits, and the signs _ . -";
-  if (!/^[a-z0-9]/.test(folded)) return "Start with a letter or a digit.";
-  if (folded === "system") return "This name is reserved. Choose another one.";
+  if (username === "") return "Enter a username.";
+  if (username.length < 3 || username.length > 32) return "Use 3 to 32 characters.";
+  // Not folded before: in Unicode, the Kelvin sign's lower case is k.
+  if (!/^[A-Za-z0-9_.-]+$/.test(username)) return "Use only letters a–z, digits, and the signs _ . -";
+  if (!/^[A-Za-z0-9]/.test(username)) return "Start with a letter or a digit.";
+  if (username.toLowerCase() === "system") return "This name is reserved. Choose another one.";
   return null;
 }
 
@@ -28,8 +28,13 @@ export function passwordProblem(password) {
 }
 
 /** @param {string} text */
+export function isBlank(text) {
+  return /^\p{White_Space}*$/u.test(text);
+}
+
+/** @param {string} text */
 export function textProblem(text) {
-  if (/^\p{White_Space}*$/u.test(text)) return "Write a message first.";
+  if (isBlank(text)) return "Write a message first.";
   const surplus = textCharacters(text) - TEXT_CHARACTERS_MAX;
   if (surplus > 0) return `This message is too long by ${surplus.toLocaleString("en")} ${surplus === 1 ? "character" : "characters"}.`;
   // Half of a surrogate pair has no UTF-8 form; no server could keep it.

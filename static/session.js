@@ -89,11 +89,15 @@ export class Session extends EventTarget {
 }
 
 /**
+ * An access token is offered as a subprotocol of the socket, which other characters than a JWT's would break.
  * @param {any} value
  * @returns {value is Tokens}
  */
 export function isTokens(value) {
-  return typeof value?.access_token === "string" && typeof value?.refresh_token === "string";
+  return (
+    typeof value?.access_token === "string" && /^[\w-]+\.[\w-]+\.[\w-]+$/.test(value.access_token) &&
+    typeof value.refresh_token === "string"
+  );
 }
 
 /**

@@ -7,7 +7,10 @@
  */
 import { ApiError } from "./api.js";
 import { passwordProblem, usernameProblem } from "./rules.js";
-import { find, fromTemplate, setProblem, setText } from "./view.js";
+import { find, fromTemplate, inSeconds, setProblem, setText } from "./view.js";
+
+/** Nobody sits out more than an hour. */
+const TELL_SECS_MAX = 3_600;
 
 /** @type {Record<Mode, {title: string, busy: string, password: AutoFill, question: string, other: Mode, otherAction: string}>} */
 const MODES = {
@@ -173,6 +176,7 @@ function problemsFrom(error) {
   if (!(error instanceof ApiError)) return { form: error instanceof Error ? error.message : String(error) };
   if (error.status === 409) return { username: error.message };
   if (error.status === 429) return { form: `Too many attempts. ${tryAgain(error.retryAfterSecs)}` };
+  if (error.status === 503) return { form: `The server is busy. ${tryAgain(error.retryAfterSecs)}` };
 
   const { username, password, ...others } = Object.fromEntries(error.fields.map(({ field, detail }) => [field, detail]));
   const rest = Object.values(others).join(" ");
@@ -181,7 +185,6 @@ function problemsFrom(error) {
 
 /** @param {number | null} secs */
 function tryAgain(secs) {
-  if (secs === null) return "Please try again later.";
-  if (secs < 120) return `Try again in ${secs} ${secs === 1 ? "second" : "seconds"}.`;
-  return `Try again in ${Math.ceil(secs / 60)} minutes.`;
+  if (secs === null || secs > TELL_SECS_MAX) return "Please try again later.";
+  return `Try again in ${secs < 120 ? inSeconds(secs) : `${Math.ceil(secs / 60)} minutes`}.`;
 }

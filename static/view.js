@@ -33,6 +33,11 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** "1 second", "7 seconds". @param {number} secs */
+export function inSeconds(secs) {
+  return `${secs} ${secs === 1 ? "second" : "seconds"}`;
+}
+
 /**
  * Shows what is wrong with a field, or with "" that nothing is.
  * @param {HTMLInputElement | HTMLTextAreaElement} field  its error element is `data-error={its name}`

@@ -12,10 +12,15 @@ use axum::{
 use percent_encoding::percent_decode_str;
 use tower_http::services::ServeDir;
 
-/// Sent with every file. Scripts, styles and connections come from the same origin, and nobody may frame the page.
+/// Sent with every file. Scripts, styles and connections come from the same origin, nobody may frame the page, no form
+/// leaves it by itself, and no script may make markup of a text.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
-    frame-ancestors 'none'";
+    img-src 'self'; connect-src 'self'; form-action 'none'; base-uri 'none'; \
+    frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// What a chat has no use for.
+const PERMISSIONS_POLICY: &str =
+    "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
 
 /// The longest name of a file on common file systems (POSIX calls it `NAME_MAX`).
 const FILE_NAME_BYTES_MAX: usize = 255;
@@ -66,7 +71,11 @@ async fn protect(request: Request, next: Next) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-cache"),
+        // What `frame-ancestors` says, for browsers that do not know it.
+        (header::X_FRAME_OPTIONS, "DENY"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), PERMISSIONS_POLICY),
     ] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }

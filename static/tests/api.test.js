@@ -1,9 +1,9 @@
 // @ts-check
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
-import { Api, ApiError, SessionEnded, Unreachable } from "../api.js";
+import { describe, mock, test } from "node:test";
+import { Api, ApiError, RETRIES_MAX, RETRY_UNHEARD_SECS_MAX, SessionEnded, Unreachable } from "../api.js";
 import { Session } from "../session.js";
-import { fakeLocks, fakeStorage, fakeTokens } from "./fakes.js";
+import { fakeLocks, fakeStorage, fakeToken, fakeTokens, settle } from "./fakes.js";
 
 /**
  * A server that knows which access token is good and counts what it is asked.
@@ -223,12 +223,120 @@ test("a renewal that fails under the lock is not repeated without it", async () 
   assert.equal(server.count("/auth/refresh"), 1);
 });
 
-test("a sign-in without a name in its token is none", async () => {
-  const [{ session }] = tabs(fakeServer({ good: "", refresh: () => ({ status: 401 }) }));
-  const json = { access_token: "a.b.c", refresh_token: "r" };
-  const api = new Api({ base: "", session, fetch: async () => Response.json(json), locks: undefined });
-  await assert.rejects(api.login("alice", "password"), Unreachable);
-  assert.equal(session.username, "alice");
+describe("no sign-in", () => {
+  const good = fakeToken({ sub: "bob" });
+  /** @type {[string, unknown][]} */
+  const cases = [
+    ["without a name in its token", { access_token: "a.b.c", refresh_token: "r" }],
+    ["with a name that is no text", { access_token: fakeToken({ sub: { name: "bob" } }), refresh_token: "r" }],
+    ["with a token that no handshake could carry", { access_token: `${good}, chat.v2`, refresh_token: "r" }],
+    ["with a token that no header could carry", { access_token: `${good}\r\nx: y`, refresh_token: "r" }],
+    ["without a token to renew", { access_token: good, refresh_token: ["r"] }],
+    ["from a list", [good, "r"]],
+    ["from nothing", null],
+  ];
+  for (const [name, json] of cases) {
+    test(name, async () => {
+      const [{ session }] = tabs(fakeServer({ good: "", refresh: () => ({ status: 401 }) }));
+      const api = new Api({ base: "", session, fetch: async () => Response.json(json), locks: undefined });
+      await assert.rejects(api.login("bob", "password"), Unreachable);
+      assert.equal(session.username, "alice");
+    });
+  }
+});
+
+test("a captive portal makes no account", async () => {
+  for (const body of ["<!doctype html>", "", "null", "[]", '{"message":7}']) {
+    const session = new Session(fakeStorage());
+    const api = new Api({ base: "", session, fetch: async () => new Response(body), locks: undefined });
+    await assert.rejects(api.register("alice", "password"), Unreachable, body);
+  }
+});
+
+describe("a server that says when to come again", () => {
+  /** @param {() => Response} answer */
+  function ask(answer) {
+    mock.timers.reset();
+    mock.timers.enable({ apis: ["setTimeout"] });
+    const session = new Session(fakeStorage());
+    session.begin(fakeTokens(1));
+    const fetch = mock.fn(async () => answer());
+    const api = new Api({ base: "", session, fetch, locks: undefined, random: () => 0 });
+    return { api, fetch, session };
+  }
+
+  /** @param {number} status @param {string} [retryAfter] */
+  const busy = (status, retryAfter) =>
+    Response.json({ detail: "Busy." }, { status, headers: retryAfter === undefined ? {} : { "retry-after": retryAfter } });
+
+  for (const status of [429, 503]) {
+    test(`${status}: is asked again then, and not before`, async () => {
+      let isBusy = true;
+      const { api, fetch } = ask(() => (isBusy ? busy(status, "7") : Response.json([])));
+      const page = api.messages({ limit: 1 });
+      await settle();
+      isBusy = false;
+      mock.timers.tick(6_999);
+      await settle();
+      assert.equal(fetch.mock.callCount(), 1);
+      mock.timers.tick(1);
+      assert.deepEqual(await page, []);
+      assert.equal(fetch.mock.callCount(), 2);
+    });
+  }
+
+  test("is asked a few times only", async () => {
+    const { api, fetch } = ask(() => busy(503, "1"));
+    const page = assert.rejects(api.messages({ limit: 1 }), { status: 503, retryAfterSecs: 1 });
+    for (let i = 0; i < RETRIES_MAX; i += 1) {
+      await settle();
+      mock.timers.tick(1_000);
+    }
+    await page;
+    assert.equal(fetch.mock.callCount(), RETRIES_MAX + 1);
+  });
+
+  test("is not asked again in silence if it is long, not told or not busy", async () => {
+    for (const answer of [
+      () => busy(503, String(RETRY_UNHEARD_SECS_MAX + 1)),
+      () => busy(503),
+      () => busy(429, "soon"),
+      () => busy(500, "1"),
+    ]) {
+      const { api, fetch } = ask(answer);
+      await assert.rejects(api.messages({ limit: 1 }), ApiError);
+      assert.equal(fetch.mock.callCount(), 1);
+    }
+  });
+
+  test("is not told anything twice", async () => {
+    const { api, fetch } = ask(() => busy(503, "1"));
+    await assert.rejects(api.login("alice", "password"), { status: 503, retryAfterSecs: 1 });
+    await assert.rejects(api.register("alice", "password"), { status: 503, retryAfterSecs: 1 });
+    assert.equal(fetch.mock.callCount(), 2);
+  });
+
+  test("is not asked for who has signed out meanwhile", async () => {
+    const { api, fetch, session } = ask(() => busy(503, "1"));
+    const page = assert.rejects(api.messages({ limit: 1 }), SessionEnded);
+    await settle();
+    session.end("signed-out");
+    mock.timers.tick(1_000);
+    await page;
+    assert.equal(fetch.mock.callCount(), 1);
+    mock.timers.reset();
+  });
+});
+
+test("no request follows a redirect or takes cookies along", async () => {
+  const session = new Session(fakeStorage());
+  session.begin(fakeTokens(1));
+  const fetch = mock.fn(async (/** @type {any} */ _input, /** @type {RequestInit} */ _init) => Response.json([]));
+  const api = new Api({ base: "", session, fetch: /** @type {any} */ (fetch), locks: undefined });
+  await api.messages({ limit: 1 });
+  await api.logout();
+  const inits = fetch.mock.calls.map(({ arguments: [, { redirect, credentials }] }) => [redirect, credentials]);
+  assert.deepEqual(inits, [["error", "omit"], ["error", "omit"]]);
 });
 
 test("signing out clears even without a network", async () => {
@@ -276,11 +384,16 @@ describe("errors tell what the server said", () => {
     [404, { message: "Not Found" }, {}, { message: "Not Found" }],
     [429, { detail: "Slow down." }, { "retry-after": "840" }, { message: "Slow down.", retryAfterSecs: 840 }],
     [429, {}, { "retry-after": "Wed, 21 Oct 2026 07:28:00 GMT" }, { retryAfterSecs: null }],
+    [429, {}, { "retry-after": "1e300" }, { retryAfterSecs: null }],
+    [429, {}, { "retry-after": "-1" }, { retryAfterSecs: null }],
+    [400, { detail: "x".repeat(5_000_000) }, {}, { message: "The server could not do this (400). Please try again in a moment." }],
+    [400, { detail: { toString: "x" }, message: ["y"], title: "Bad Request" }, {}, { message: "Bad Request" }],
+    [422, { detail: "Bad.", errors: [{ field: "__proto__", detail: "x" }, { field: 1, detail: "x" }, null] }, {}, { fields: [{ field: "__proto__", detail: "x" }] }],
     [502, { message: "Internal server error" }, {}, { message: "The server could not do this (502). Please try again in a moment." }],
     [400, "no json", {}, { message: "The server could not do this (400). Please try again in a moment." }],
   ];
   for (const [status, body, headers, expected] of cases) {
-    test(`${status} ${JSON.stringify(body)}`, async () => {
+    test(`${status} ${JSON.stringify(body).slice(0, 100)}`, async () => {
       const text = typeof body === "string" ? body : JSON.stringify(body);
       const api = new Api({
         base: "https://api.example.com",

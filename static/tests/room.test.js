@@ -1,9 +1,10 @@
 // @ts-check
 import assert from "node:assert/strict";
-import { beforeEach, mock, test } from "node:test";
-import { Unreachable } from "../api.js";
+import { beforeEach, describe, mock, test } from "node:test";
+import { ApiError, Unreachable } from "../api.js";
+import { RETRY_AFTER_SECS_MAX } from "../backoff.js";
 import { Outbox } from "../outbox.js";
-import { ATTEMPTS_MAX, ECHO_WITHIN_MS, Room } from "../room.js";
+import { ATTEMPTS_MAX, CATCH_UP_MESSAGES, ECHO_WITHIN_MS, Room } from "../room.js";
 import { fakeStorage, settle } from "./fakes.js";
 
 /** @param {number} id */
@@ -47,12 +48,13 @@ function setUp() {
   const stored = [];
   /** @type {object[]} */
   const asked = [];
-  let failing = false;
+  /** @type {Error | null} */
+  let failure = null;
   const api = {
     /** @param {{limit: number, before?: number, after?: number}} cursor */
     async messages({ limit, before, after }) {
       asked.push({ limit, before, after });
-      if (failing) throw new Unreachable();
+      if (failure) throw failure;
       if (after !== undefined) return stored.filter(({ id }) => id > after).slice(0, limit);
       return stored.filter(({ id }) => before === undefined || id < before).slice(-limit);
     },
@@ -63,8 +65,8 @@ function setUp() {
   room.start();
   return {
     socket, stored, asked, room,
-    /** @param {boolean} value */
-    fail: (value) => { failing = value; },
+    /** @param {Error | null} error */
+    fail: (error) => { failure = error; },
     shown: () => room.messages.map(({ id }) => id),
     sends: () => socket.sent.map(({ client_id }) => client_id),
     /** @param {number} count */
@@ -135,14 +137,42 @@ test("a gap that cannot be filled does not hold up the rest for ever", async () 
 test("a fetch that fails is repeated", async () => {
   const { socket, room, shown, store, fail } = setUp();
   store(3);
-  fail(true);
+  fail(new Unreachable());
   socket.open();
   await settle();
   assert.equal(room.catchUpFailed, true);
-  fail(false);
+  fail(null);
   await pass(1_000);
   assert.equal(room.catchUpFailed, false);
   assert.deepEqual(shown(), [1, 2, 3]);
+});
+
+test("a server that is busy is asked for what is new when it says", async () => {
+  const { socket, room, asked, shown, store, fail } = setUp();
+  store(3);
+  fail(new ApiError(503, "Busy.", [], 20));
+  socket.open();
+  await settle();
+  fail(null);
+  await pass(19_999);
+  assert.equal(asked.length, 1);
+  assert.equal(room.catchUpFailed, true);
+  await pass(1);
+  assert.deepEqual(shown(), [1, 2, 3]);
+});
+
+test("a server that answers with what is known already is not asked for ever", async () => {
+  const { socket, stored, asked, store, room } = setUp();
+  store(250);
+  socket.open();
+  await settle();
+  const page = stored.slice(-CATCH_UP_MESSAGES);
+  stored.filter = () => page;
+  socket.close();
+  socket.open();
+  await settle();
+  assert.equal(asked.length, 2);
+  assert.equal(room.messages.length, 50);
 });
 
 test("older pages come before, once each", async () => {
@@ -152,10 +182,10 @@ test("older pages come before, once each", async () => {
   await settle();
   await Promise.all([room.loadOlder(), room.loadOlder()]);
   assert.deepEqual(shown(), upTo(120, 21));
-  fail(true);
+  fail(new Unreachable());
   await room.loadOlder();
   assert.equal(room.olderFailed, true);
-  fail(false);
+  fail(null);
   await room.loadOlder();
   await room.loadOlder();
   assert.deepEqual(shown(), upTo(120));
@@ -205,7 +235,7 @@ test("a page that shows the message acknowledges it, too", async () => {
 test("what has arrived stays pending until the room shows it, and holds nothing up", async () => {
   const { socket, room, stored, sends, shown, store, fail } = setUp();
   store(2);
-  fail(true);
+  fail(new Unreachable());
   socket.open();
   await settle();
   room.send("one");
@@ -217,7 +247,7 @@ test("what has arrived stays pending until the room shows it, and holds nothing 
   assert.equal(room.unsent, 1);
   await pass(ECHO_WITHIN_MS);
   assert.deepEqual(sends(), ["c1", "c2", "c2"]);
-  fail(false);
+  fail(null);
   await pass(30_000);
   assert.deepEqual(shown(), [1, 2, 3]);
   assert.deepEqual(room.pending.map(({ text }) => text), ["two"]);
@@ -274,6 +304,130 @@ for (const code of ["unavailable", "internal", "rate_limited"]) {
     });
   }
 }
+
+describe("a send that the server wants later", () => {
+  const later = (/** @type {object} */ more) => ({ type: "error", code: "rate_limited", detail: "Too many.", ...more });
+
+  test("is sent by itself when the time is over, before those after it", async () => {
+    const { socket, room, sends } = setUp();
+    room.addEventListener("refused", () => assert.fail("it is not refused"));
+    socket.open();
+    room.send("one");
+    room.send("two");
+    socket.frame(later({ client_id: "c1", retry_after: 7 }));
+    assert.equal(room.waitSecs, 7);
+    assert.equal(room.rateLimited, true);
+    room.send("three");
+    await pass(6_999);
+    assert.deepEqual(sends(), ["c1"]);
+    assert.equal(room.waitSecs, 1);
+    await pass(1);
+    assert.equal(room.waitSecs, 0);
+    assert.deepEqual(sends(), ["c1", "c1"]);
+    for (const [i, client_id] of ["c1", "c2", "c3"].entries()) socket.frame({ type: "message", ...message(i + 1, "alice", client_id) });
+    assert.deepEqual(sends(), ["c1", "c1", "c2", "c3"]);
+    assert.equal(room.unsent, 0);
+    assert.equal(room.notice, "");
+  });
+
+  test("waits once, however often it is told, and over a reconnect", async () => {
+    const { socket, room, sends } = setUp();
+    socket.open();
+    room.send("one");
+    socket.frame(later({ client_id: "c1", retry_after: 7 }));
+    await pass(3_000);
+    socket.frame(later({ client_id: "c1", retry_after: 7 }));
+    assert.equal(room.waitSecs, 4);
+    socket.close();
+    socket.open();
+    await pass(3_999);
+    assert.deepEqual(sends(), ["c1"]);
+    await pass(1);
+    assert.deepEqual(sends(), ["c1", "c1"]);
+  });
+
+  test("is sent with the next connection if there is none when the time is over", async () => {
+    const { socket, room, sends } = setUp();
+    socket.open();
+    room.send("one");
+    socket.frame(later({ retry_after: 2 }));
+    socket.close();
+    await pass(60_000);
+    assert.deepEqual(sends(), ["c1"]);
+    socket.open();
+    assert.deepEqual(sends(), ["c1", "c1"]);
+  });
+
+  test("for its speed is never given up, as the server does answer", async () => {
+    const { socket, room, sends } = setUp();
+    socket.open();
+    room.send("one");
+    for (let i = 1; i <= 3 * ATTEMPTS_MAX; i += 1) {
+      socket.frame(later({ client_id: "c1", retry_after: 1 }));
+      await pass(1_000);
+    }
+    assert.equal(sends().length, 3 * ATTEMPTS_MAX + 1);
+    assert.equal(room.pending[0].refusal, null);
+  });
+
+  test("because it is busy is asked less and less, and given up in the end", async () => {
+    const { socket, room, sends } = setUp();
+    socket.open();
+    room.send("one");
+    for (const waitMs of [2_000, 4_000, 8_000, 16_000, 30_000, 30_000]) {
+      const before = sends().length;
+      socket.frame(later({ code: "unavailable", client_id: "c1", retry_after: 1 }));
+      assert.equal(room.rateLimited, false);
+      assert.equal(room.waitSecs, waitMs / 1_000);
+      await pass(waitMs - 1);
+      assert.equal(sends().length, before);
+      await pass(1);
+    }
+    assert.equal(sends().length, ATTEMPTS_MAX);
+    assert.match(room.pending[0].refusal ?? "", /did not answer/);
+  });
+
+  test("is not waited for by a room that is left", async () => {
+    const { socket, room, sends } = setUp();
+    socket.open();
+    room.send("one");
+    socket.frame(later({ client_id: "c1", retry_after: 7 }));
+    room.stop();
+    await pass(60_000);
+    assert.deepEqual(sends(), ["c1"]);
+  });
+
+  test("at a time that is none is sent as after any failure", async () => {
+    for (const retry_after of [0, -1, 1.5, "7", null, [7], {}, 1e300]) {
+      const { socket, room, sends } = setUp();
+      socket.open();
+      room.send("one");
+      socket.frame(later({ client_id: "c1", retry_after }));
+      assert.equal(room.waitSecs, 0, JSON.stringify(retry_after));
+      await pass(2_000);
+      assert.deepEqual(sends(), ["c1", "c1"]);
+    }
+  });
+
+  test("in a year is tried in minutes", async () => {
+    const { socket, room, sends } = setUp();
+    socket.open();
+    room.send("one");
+    socket.frame(later({ client_id: "c1", retry_after: 31_536_000 }));
+    assert.equal(room.waitSecs, RETRY_AFTER_SECS_MAX);
+    await pass(RETRY_AFTER_SECS_MAX * 1_000);
+    assert.deepEqual(sends(), ["c1", "c1"]);
+  });
+
+  test("is final if the frame itself is bad, whatever time is told", async () => {
+    const { socket, room } = setUp();
+    socket.open();
+    room.send("one");
+    socket.frame(later({ code: "text_too_long", client_id: "c1", retry_after: 7 }));
+    assert.equal(room.pending[0].refusal, "Too many.");
+    assert.equal(room.waitSecs, 0);
+  });
+});
 
 test("after many tries without an answer it is the user's turn", async () => {
   const { socket, room, sends } = setUp();

@@ -18,7 +18,11 @@ const name = (value) => `${JSON.stringify(value.slice(0, 12))}, length ${value.l
 describe("usernames", () =>
   check(usernameProblem, {
     good: ["abc", "Alice", "0.x", "a_-.", "a".repeat(32), "systems"],
-    bad: ["", "ab", "a".repeat(33), "_abc", ".abc", "-abc", "a b", "zoë", "a@b", "system", "SYSTEM", "abc\n"],
+    bad: [
+      "", "ab", "a".repeat(33), "_abc", ".abc", "-abc", "a b", "zoë", "a@b", "system", "SYSTEM", "abc\n",
+      // What Unicode folds to ASCII, or shows like it.
+      "\u212aelvin", "li\u0131", "\u0130pek", "\u017fam", "\uff41lice", "\u0430lice", "ali\u200bce", "\u202ealice",
+    ],
   }));
 
 describe("passwords", () =>
@@ -29,7 +33,8 @@ describe("passwords", () =>
 
 describe("texts", () =>
   check(textProblem, {
-    good: ["a", "  a  ", "\n.\n", "x".repeat(4_096), "😀".repeat(4_096)],
+    // What is not seen but is no white space by Unicode is a text, as for the server.
+    good: ["a", "  a  ", "\n.\n", "x".repeat(4_096), "😀".repeat(4_096), "\u200b", "\u180e", "\ufeff", "\u202e", "\u3164"],
     bad: ["", " ", " \t\r\n\u00a0\u2003\u3000\u0085", "x".repeat(4_097), "😀".repeat(4_097), "half \ud83d of a pair", "\ude00"],
   }));
 

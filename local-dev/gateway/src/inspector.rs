@@ -46,9 +46,15 @@ use crate::{
 };
 use view::{ConnectionView, Summary};
 
-/// Sent with every answer. Scripts, styles and connections come from the same origin, and nobody may frame the page.
+/// Sent with every answer. Scripts, styles and connections come from the same origin, nobody may frame the page, no form
+/// leaves it by itself, and no script may make markup of a text.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src data:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+    img-src data:; connect-src 'self'; form-action 'none'; base-uri 'none'; \
+    frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// What an inspector has no use for.
+const PERMISSIONS_POLICY: &str =
+    "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
 
 /// The files of the page: name, content type, content.
 const FILES: [(&str, &str, &str); 7] = [
@@ -103,8 +109,11 @@ async fn protect(
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
+        // What `frame-ancestors` says, for browsers that do not know it.
+        (header::X_FRAME_OPTIONS, "DENY"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), PERMISSIONS_POLICY),
     ] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }

@@ -27,6 +27,7 @@ macro_rules! stories {
 pub(crate) use stories;
 
 mod accounts;
+mod attacks;
 mod bad_input;
 mod bootstraps;
 mod browser;
@@ -46,6 +47,7 @@ mod session_properties;
 mod sessions;
 mod storage;
 mod support;
+mod unicode;
 
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},
@@ -114,6 +116,8 @@ fn all_stories() -> impl Iterator<Item = Story> {
         bootstraps::stories(),
         modules::stories(),
         browser::stories(),
+        attacks::stories(),
+        unicode::stories(),
     ]
     .into_iter()
     .flatten()

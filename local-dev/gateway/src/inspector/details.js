@@ -124,9 +124,13 @@ function showFacts(facts) {
   }));
 }
 
-/** @param {unknown} document */
+/**
+ * JSON that shows what is in it: characters that only turn the direction of others stand as escapes.
+ * @param {unknown} document
+ */
 function pretty(document) {
-  return JSON.stringify(document, null, 2) ?? "";
+  const json = JSON.stringify(document, null, 2) ?? "";
+  return json.replace(/\p{Bidi_Control}/gu, (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** The body of an event or an answer, readable; "" if there is none or it is no text. @param {any} document */

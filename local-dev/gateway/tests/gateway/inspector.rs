@@ -388,8 +388,16 @@ async fn the_page_and_its_files_are_served_with_their_headers() {
                 .unwrap()
                 .starts_with("default-src 'none'; ")
         );
-        assert_eq!(answer.headers()["cache-control"], "no-store");
-        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("x-frame-options", "DENY"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
+        ] {
+            assert_eq!(answer.headers()[name], value, "{path}");
+        }
     }
     let page = world.inspect(Method::GET, "").send().await.unwrap().text().await.unwrap();
     for link in page.split("=\"/_local").skip(1) {

@@ -207,20 +207,24 @@ impl Window {
     /// Fails when the console has an error. `refused` lets pass what the browser itself writes when a server refuses
     /// a request or is away; scripts that fail and whatever the CSP blocks never pass.
     pub async fn has_clean_console(&self, refused: bool) {
+        let mut bad = self.complaints().await;
+        bad.retain(|message| {
+            let network = message.contains("Failed to load resource")
+                || message.contains("WebSocket connection to");
+            !(refused && network)
+        });
+        assert!(bad.is_empty(), "the console is not clean: {bad:?}");
+    }
+
+    /// The errors and warnings in the console since this was last asked.
+    pub async fn complaints(&self) -> Vec<String> {
         let log = self.client.issue_cmd(&ConsoleLog).await.unwrap();
-        let bad: Vec<&str> = log
-            .as_array()
+        log.as_array()
             .unwrap()
             .iter()
             .filter(|entry| entry["level"] != "INFO" && entry["level"] != "DEBUG")
-            .map(|entry| entry["message"].as_str().unwrap())
-            .filter(|message| {
-                let network = message.contains("Failed to load resource")
-                    || message.contains("WebSocket connection to");
-                !(refused && network)
-            })
-            .collect();
-        assert!(bad.is_empty(), "the console is not clean: {bad:?}");
+            .map(|entry| entry["message"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     pub async fn close(self) {

@@ -10,6 +10,7 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod room;
+pub mod site;
 pub mod socket;
 
 use std::{

@@ -11,6 +11,10 @@ use tokio_tungstenite::{
         self, Message,
         client::IntoClientRequest,
         http::{HeaderName, HeaderValue, StatusCode},
+        protocol::frame::{
+            Frame,
+            coding::{Data, OpCode},
+        },
     },
 };
 
@@ -80,6 +84,12 @@ impl Socket {
         let text = text.into();
         leaks::remember_frame(&text);
         self.stream.send(Message::text(text)).await.unwrap();
+    }
+
+    /// Sends bytes as a text frame, whether or not they are a text.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+        let frame = Frame::message(bytes.to_vec(), OpCode::Data(Data::Text), true);
+        self.stream.send(Message::Frame(frame)).await.unwrap();
     }
 
     /// Sends a `chat.v1` message.
