@@ -120,6 +120,7 @@ async fn bad_settings_stop_the_program_with_one_line(world: World) {
         ("ACCESS_TOKEN_TTL", "15 minutes", "ACCESS_TOKEN_TTL: \"15 minutes\" is not allowed"),
         ("REFRESH_TOKEN_TTL", "0", "REFRESH_TOKEN_TTL: \"0\" is not allowed"),
         ("ALLOWED_ORIGINS", "*", "ALLOWED_ORIGINS: \"*\" is not an origin"),
+        ("MESSAGE_RATE_LIMIT", "many", "MESSAGE_RATE_LIMIT: \"many\" is not allowed"),
         ("BROADCAST_CONCURRENCY", "0", "BROADCAST_CONCURRENCY: \"0\" is not allowed"),
         ("CONNECTIONS_ENDPOINT", "localhost", "CONNECTIONS_ENDPOINT: \"localhost\" is not"),
         ("LOG", "loud", "LOG: \"loud\" is not"),

@@ -71,6 +71,7 @@ fn functions_have_the_settings_that_they_read() {
         let expected: &[&str] = match function.binary.as_str() {
             "connect" => &["DATABASE_URL", "JWT_SECRET", "ALLOWED_ORIGINS"],
             "login" | "messages" => &["DATABASE_URL", "JWT_SECRET"],
+            "message" => &["DATABASE_URL", "MESSAGE_RATE_LIMIT"],
             "logout" | "refresh" => &["DATABASE_URL", "JWT_SECRET", "CONNECTIONS_ENDPOINT"],
             _ => &["DATABASE_URL"],
         };
