@@ -12,8 +12,18 @@ pub(super) struct Schedule {
     pub clients: Vec<ClientPlan>,
     /// What local-dev is told to do wrong, from its first start and from each start after a kill.
     pub faults: Vec<Vec<String>>,
-    /// What goes wrong beside it, each once so many operations have been done.
-    pub disturbances: Vec<(usize, Disturbance)>,
+    /// What goes wrong beside it, in order.
+    pub disturbances: Vec<Trouble>,
+}
+
+/// When something goes wrong, and what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trouble {
+    /// Once so many operations have been done,
+    pub operations: usize,
+    /// and a moment later: in the middle of what the last one has set off.
+    pub delay: Duration,
+    pub what: Disturbance,
 }
 
 /// What one client does.
@@ -81,10 +91,14 @@ impl Schedule {
             let client = random.random_range(0..count);
             clients[client].steps.push(step(&mut random));
         }
-        let mut disturbances: Vec<(usize, Disturbance)> = (0..random.random_range(0..=3))
-            .map(|_| (random.random_range(0..operations), disturbance(&mut random, has_postgres)))
+        let mut disturbances: Vec<Trouble> = (0..random.random_range(0..=4))
+            .map(|_| Trouble {
+                operations: random.random_range(0..operations),
+                delay: Duration::from_micros(random.random_range(0..8000)),
+                what: disturbance(&mut random, has_postgres),
+            })
             .collect();
-        disturbances.sort_unstable_by_key(|(after, _)| *after);
+        disturbances.sort_unstable_by_key(|trouble| trouble.operations);
         let faults = (0..=disturbances.len()).map(|_| faults(&mut random)).collect();
         Self { users, clients, faults, disturbances }
     }

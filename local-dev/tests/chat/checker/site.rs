@@ -128,17 +128,16 @@ impl Site<'_> {
 
     /// Has everything go wrong that the schedule says, each at its time.
     pub(super) async fn disturb(&mut self, schedule: &Schedule, ledger: &Ledger) {
-        for ((after, disturbance), faults) in
-            schedule.disturbances.iter().zip(&schedule.faults[1..])
-        {
+        for (trouble, faults) in schedule.disturbances.iter().zip(&schedule.faults[1..]) {
             loop {
                 let progress = ledger.progress.notified();
-                if ledger.operations() >= *after {
+                if ledger.operations() >= trouble.operations {
                     break;
                 }
                 progress.await;
             }
-            match *disturbance {
+            tokio::time::sleep(trouble.delay).await;
+            match trouble.what {
                 Disturbance::Kill => self.restart(faults).await,
                 Disturbance::RestartDatabase { at_once } => {
                     self.server.as_mut().expect("it is PostgreSQL").restart(at_once).await;
