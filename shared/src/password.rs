@@ -10,8 +10,9 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Passwords that one program works on or lets wait at once. At a cost of 12 that is a wait of about four seconds on one
-/// processor: whoever comes then is better told to come again. On Lambda an instance has one event at a time.
+/// Passwords that one program works on or lets wait at once. At the default cost, 12, that is a wait of about four
+/// seconds on one processor: whoever comes then is better told to come again. On Lambda an instance has one event at a
+/// time.
 const AT_ONCE_MAX: usize = 16;
 
 /// The room for hashing in one program, shared by all of its functions.

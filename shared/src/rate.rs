@@ -18,11 +18,16 @@ impl MessageRate {
     /// # Errors
     /// Says what is allowed.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let numbers = text.split_once('/').and_then(|(messages, seconds)| {
-            Some((messages.trim().parse().ok()?, seconds.trim().parse().ok()?))
-        });
+        let number = |text: &str| {
+            let text = text.trim();
+            text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+        };
+        let numbers = text
+            .split_once('/')
+            .and_then(|(messages, seconds)| Some((number(messages)?, number(seconds)?)));
         match numbers {
             Some((messages @ 1..=1000, seconds @ 1..=3600)) => {
+                let messages = u16::try_from(messages).expect("it is in range");
                 Ok(Self { messages, period: Duration::from_secs(seconds) })
             }
             _ => Err(
@@ -51,9 +56,10 @@ mod tests {
         assert_eq!(MessageRate::parse("30/10"), Ok(MessageRate::DEFAULT));
         let slow = MessageRate::parse(" 1 / 3600 ").unwrap();
         assert_eq!((slow.messages(), slow.period()), (1, Duration::from_hours(1)));
-        for bad in
-            ["", "30", "30/", "/10", "0/10", "30/0", "1001/1", "1/3601", "-1/1", "1.5/1", "30/10/1"]
-        {
+        for bad in [
+            "", "30", "30/", "/10", "0/10", "30/0", "1001/1", "1/3601", "-1/1", "+1/1", "1.5/1",
+            "30/10/1",
+        ] {
             assert!(MessageRate::parse(bad).is_err(), "{bad}");
         }
     }

@@ -7,7 +7,7 @@
 //! ```
 
 use lambda_http::{Body, Request, Response, http::StatusCode};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use shared::{
     Error, Result,
     account::{Password, Username},
@@ -70,14 +70,15 @@ impl Login {
         if let Some(retry_after_secs) = attempts.retry_after_secs(now) {
             return Err(Error::TooManyLogins { retry_after_secs });
         }
-        let hash = self.store.password_hash(username).await?;
-        let verdict = match self.hasher.verify(password, hash.as_ref()).await {
+        let (verdict, hash) = match self.judge(username, password).await {
+            // Whoever waits for a database that is away need not wait twice.
+            Err(error @ Error::Unavailable(_)) => return Err(error),
             // Nobody has looked at the password, so it was no failure.
-            Err(Error::Busy) => {
+            Err(error) => {
                 self.store.uncount_login_attempt(username, source).await?;
-                return Err(Error::Busy);
+                return Err(error);
             }
-            verdict => verdict?,
+            Ok(judged) => judged,
         };
         match (verdict, hash) {
             (Verdict::Right, _) => {}
@@ -94,6 +95,17 @@ impl Login {
         Ok(())
     }
 
+    /// Compares a password with the user's hash, which it also returns.
+    async fn judge(
+        &self,
+        username: &Username,
+        password: &SecretString,
+    ) -> Result<(Verdict, Option<SecretString>)> {
+        let hash = self.store.password_hash(username).await?;
+        let verdict = self.hasher.verify(password, hash.as_ref()).await?;
+        Ok((verdict, hash))
+    }
+
     async fn renew_hash(
         &self,
         username: &Username,
@@ -101,7 +113,7 @@ impl Login {
         old: &SecretString,
     ) -> Result<()> {
         // It has just been found right, so it is one that could be set.
-        let Ok(password) = Password::parse(secrecy::ExposeSecret::expose_secret(password)) else {
+        let Ok(password) = Password::parse(password.expose_secret()) else {
             return Ok(());
         };
         let new = match self.hasher.hash(&password).await {

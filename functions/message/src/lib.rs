@@ -64,6 +64,9 @@ impl WebSocketFunction for Message {
                     connections.post(sender, &protocol.message(&message)).await;
                 }
             }
+            Ok(Some(Appended { outcome: Outcome::Repeated(message), protocol })) => {
+                connections.post(sender, &protocol.message(&message)).await;
+            }
             Ok(Some(Appended { outcome: Outcome::TooMany(wait), protocol })) => {
                 let refusal = Refusal::rate_limited(wait, readings.client_id());
                 connections.post(sender, &protocol.refusal(&refusal)).await;

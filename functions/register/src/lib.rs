@@ -8,7 +8,7 @@
 use lambda_http::{Body, Request, Response, http::StatusCode};
 use serde::Serialize;
 use shared::{
-    Result,
+    Error, Result,
     account::{Password, Username},
     clock::Clock,
     http::{JsonObject, json_response},
@@ -42,6 +42,10 @@ impl HttpFunction for Register {
         let (Some(username), Some(password)) = (username, password) else {
             return Err(body.refusal());
         };
+        // Before the hash, which takes its time: whether the name is free, and whether the database is there.
+        if self.store.password_hash(&username).await?.is_some() {
+            return Err(Error::UsernameTaken(username.as_str().to_owned()));
+        }
         let hash = self.hasher.hash(&password).await?;
         self.store.insert_user(&username, &hash, self.clock.now()).await?;
         let answer = Registered { message: "Registration successful" };

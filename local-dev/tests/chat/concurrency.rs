@@ -27,9 +27,7 @@ const CONNECTIONS_ARE_KEPT: Duration = Duration::from_secs(30);
 
 /// So many processes on the world's database.
 async fn processes(world: &World, number: usize) -> Vec<Process> {
-    // More is said at once than any user may say.
-    let settings = [("MESSAGE_RATE_LIMIT", "off")];
-    join_all((0..number).map(|_| Process::start(world, &settings))).await
+    join_all((0..number).map(|_| Process::start(world, &[]))).await
 }
 
 async fn stop(processes: Vec<Process>) {

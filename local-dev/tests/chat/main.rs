@@ -128,8 +128,9 @@ fn main() -> ExitCode {
     // Stories wait more than they compute.
     arguments.test_threads.get_or_insert(4);
     let hunt = (!arguments.list).then(Hunt::start);
-    let start = async || if hunt.is_some() { Postgres::start().await } else { None };
-    let postgres = runtime("the suite").block_on(start()).map(Arc::new);
+    // Who only lists the stories needs no database.
+    let postgres = hunt.as_ref().and_then(|_| runtime("the suite").block_on(Postgres::start()));
+    let postgres = postgres.map(Arc::new);
 
     let trials = all_stories().flat_map(|story| {
         let on_sqlite = || trial(&story, "sqlite", Some(Backend::Sqlite));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Store, retry_conflicts, with_db};
+use super::{Store, with_db};
 use crate::{
     account::Username, clock::UnixMillis, error::Result, frame::Protocol, token::SessionId,
 };
@@ -54,7 +54,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn insert_connection(&self, connection: &NewConnection<'_>) -> Result<bool> {
-        let rows = retry_conflicts!(with_db!(self.writer, |db| {
+        let rows = with_db!(self.writer, |db| {
             sqlx::query(
                 "insert into connections (connection_id, username, session_id, protocol, connected_at)
                  select $1, username, id, $4, $5 from sessions
@@ -69,7 +69,7 @@ impl Store {
             .execute(db)
             .await
             .map(|done| done.rows_affected())
-        }))?;
+        })?;
         Ok(rows == 1)
     }
 
@@ -95,13 +95,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn delete_connection(&self, id: &str) -> Result<()> {
-        retry_conflicts!(with_db!(self.writer, |db| {
+        with_db!(self.writer, |db| {
             sqlx::query("delete from connections where connection_id = $1")
                 .bind(id)
                 .execute(db)
                 .await
                 .map(drop)
-        }))?;
+        })?;
         Ok(())
     }
 
@@ -112,7 +112,7 @@ impl Store {
     /// When the database fails.
     pub async fn delete_gone_connections(&self, ids: &[String], now: UnixMillis) -> Result<()> {
         for ids in ids.chunks(DELETE_MAX) {
-            retry_conflicts!(with_db!(self.writer, |db| {
+            with_db!(self.writer, |db| {
                 let mut query =
                     sqlx::QueryBuilder::new("delete from connections where connected_at <= ");
                 query.push_bind(now.minus(HANDSHAKE_MAX)).push(" and connection_id in (");
@@ -121,7 +121,7 @@ impl Store {
                     list.push_bind(id);
                 }
                 query.push(")").build().execute(db).await.map(drop)
-            }))?;
+            })?;
         }
         Ok(())
     }

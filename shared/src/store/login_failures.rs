@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Store, retry_conflicts, with_db};
+use super::{Store, with_db};
 use crate::{account::Username, clock::UnixMillis, error::Result};
 
 /// How often a login has been tried since its window opened, the present try included.
@@ -39,7 +39,7 @@ impl Store {
         source: &str,
         now: UnixMillis,
     ) -> Result<Attempts> {
-        let attempts = retry_conflicts!(with_db!(self.writer, |db| {
+        let attempts = with_db!(self.writer, |db| {
             sqlx::query_as(
                 "insert into login_failures (username, source, failures, window_started_at)
                  values ($1, $2, 1, $3)
@@ -56,7 +56,7 @@ impl Store {
             .bind(now.minus(Attempts::WINDOW))
             .fetch_one(db)
             .await
-        }));
+        });
         Ok(attempts?)
     }
 
@@ -65,7 +65,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn uncount_login_attempt(&self, username: &Username, source: &str) -> Result<()> {
-        retry_conflicts!(with_db!(self.writer, |db| {
+        with_db!(self.writer, |db| {
             sqlx::query(
                 "update login_failures set failures = failures - 1
                  where username = $1 and source = $2 and failures > 0",
@@ -75,7 +75,7 @@ impl Store {
             .execute(db)
             .await
             .map(drop)
-        }))?;
+        })?;
         Ok(())
     }
 
@@ -84,14 +84,14 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn forget_login_failures(&self, username: &Username, source: &str) -> Result<()> {
-        retry_conflicts!(with_db!(self.writer, |db| {
+        with_db!(self.writer, |db| {
             sqlx::query("delete from login_failures where username = $1 and source = $2")
                 .bind(username)
                 .bind(source)
                 .execute(db)
                 .await
                 .map(drop)
-        }))?;
+        })?;
         Ok(())
     }
 

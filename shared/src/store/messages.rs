@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{CONNECTION_LIFE_MAX, Store, retry_conflicts, send_rates::Window, with_db};
+use super::{Again, CONNECTION_LIFE_MAX, Store, send_rates::Window, with_db};
 use crate::{
     chat::{Draft, Message, MessageId},
     clock::UnixMillis,
@@ -48,7 +48,10 @@ pub struct Appended {
 pub enum Outcome {
     /// This is stored now; or was before, when a send is repeated.
     Stored(Message),
-    /// Nothing: its author has said too much lately, and may go on after this time.
+    /// This was stored before, and its author has said too much lately to have it shown to everyone again.
+    Repeated(Message),
+    /// Nothing: its author has said too much lately, and may go on after this time. The same send, made on another
+    /// connection at the same instant, may have been the last that was let through: repeated, it is found.
     TooMany(Duration),
     /// Nothing: there was no draft in the sender's protocol.
     NoDraft,
@@ -123,12 +126,10 @@ impl Store {
         let window = rate.map(|rate| Window::ending(now, rate));
         let has_key = drafts.chat_v1.is_some_and(|draft| draft.client_id.is_some());
         // The same `client_id` may be stored by another connection at the same instant: next time it is found.
-        let appended = retry_conflicts!(
-            with_db!(self.writer, repeatable: has_key, |db| {
-                db.append(connection_id, drafts, window, now).await
-            }),
-            or super::is_unique_violation
-        );
+        let again = Again::or(super::is_unique_violation).if_repeatable(has_key);
+        let appended = with_db!(self.writer, again, |db| {
+            db.append(connection_id, drafts, window, now).await
+        });
         Ok(appended?)
     }
 
@@ -151,8 +152,8 @@ impl Store {
     }
 }
 
-/// One statement, so one round trip: finds the author, finds the message if it is a repeated send, else counts it, takes
-/// the next number and inserts.
+/// One statement, so one round trip: finds the author, finds the message if it is a repeated send, counts it, and if it
+/// is none takes the next number and inserts.
 #[cfg(feature = "postgres")]
 mod on_postgres {
     use sqlx::PgConnection;
@@ -166,6 +167,50 @@ mod on_postgres {
         chat::{ClientId, Text},
     };
 
+    /// Connection, oldest living connection, now; plain text, text and key of `chat.v1`; now as a stamp, the length of a full
+    /// row of stamps (0: no limit), the window's start as a stamp.
+    const STATEMENT: &str = "with author as (
+        select c.username, c.protocol
+        from connections c join sessions s on s.id = c.session_id
+        where c.connection_id = $1 and c.connected_at > $2
+            and s.revoked_at is null and s.expires_at > $3
+    ), draft as (
+        select username,
+            case protocol when 'chat.v1' then $5 else $4 end as text,
+            case protocol when 'chat.v1' then $6 end as client_id
+        from author
+    ), repeated as (
+        select m.id, m.text, m.client_id, m.sent_at
+        from messages m join draft d on d.username = m.username and d.client_id = m.client_id
+        where d.text is not null
+    ), admitted as (
+        insert into send_rates (username, sent_lately)
+        select username, $7 from draft where text is not null and $8 > 0
+        on conflict (username) do update
+        set sent_lately = right(send_rates.sent_lately || excluded.sent_lately, $8)
+        where length(send_rates.sent_lately) < $8
+            or left(right(send_rates.sent_lately, $8), length($7)) <= $9
+        returning username
+    ), fresh as (
+        select username, text, client_id from draft
+        where text is not null and not exists (select from repeated)
+            and ($8 = 0 or exists (select from admitted))
+    ), numbered as (
+        update message_sequence set last_id = last_id + 1
+        where exists (select from fresh)
+        returning last_id
+    ), inserted as (
+        insert into messages (id, username, text, client_id, sent_at)
+        select n.last_id, f.username, f.text, f.client_id, $3 from numbered n, fresh f
+        returning id, text, client_id, sent_at
+    )
+    select a.protocol, a.username, m.id, m.text, m.client_id, m.sent_at,
+        exists (select from draft where text is not null) as has_draft,
+        $8 = 0 or exists (select from admitted) as is_admitted, r.sent_lately
+    from author a
+        left join (select * from inserted union all select * from repeated) m on true
+        left join send_rates r on r.username = a.username";
+
     #[derive(sqlx::FromRow)]
     struct Row {
         #[sqlx(try_from = "String")]
@@ -176,6 +221,7 @@ mod on_postgres {
         client_id: Option<ClientId>,
         sent_at: Option<UnixMillis>,
         has_draft: bool,
+        is_admitted: bool,
         sent_lately: Option<String>,
     }
 
@@ -187,63 +233,28 @@ mod on_postgres {
             window: Option<Window>,
             now: UnixMillis,
         ) -> sqlx::Result<Option<Appended>> {
-            let row: Option<Row> = sqlx::query_as(
-            "with author as (
-                 select c.username, c.protocol
-                 from connections c join sessions s on s.id = c.session_id
-                 where c.connection_id = $1 and c.connected_at > $2
-                     and s.revoked_at is null and s.expires_at > $3
-             ), draft as (
-                 select username,
-                     case protocol when 'chat.v1' then $5 else $4 end as text,
-                     case protocol when 'chat.v1' then $6 end as client_id
-                 from author
-             ), repeated as (
-                 select m.id, m.text, m.client_id, m.sent_at
-                 from messages m join draft d on d.username = m.username and d.client_id = m.client_id
-                 where d.text is not null
-             ), fresh as (
-                 select username, text, client_id from draft
-                 where text is not null and not exists (select from repeated)
-             ), admitted as (
-                 insert into send_rates (username, sent_lately)
-                 select username, $7 from fresh where $8 > 0
-                 on conflict (username) do update
-                 set sent_lately = right(send_rates.sent_lately || excluded.sent_lately, $8)
-                 where length(send_rates.sent_lately) < $8
-                     or left(right(send_rates.sent_lately, $8), length($7)) <= $9
-                 returning username
-             ), numbered as (
-                 update message_sequence set last_id = last_id + 1
-                 where exists (select from fresh) and ($8 = 0 or exists (select from admitted))
-                 returning last_id
-             ), inserted as (
-                 insert into messages (id, username, text, client_id, sent_at)
-                 select n.last_id, f.username, f.text, f.client_id, $3 from numbered n, fresh f
-                 returning id, text, client_id, sent_at
-             )
-             select a.protocol, a.username, m.id, m.text, m.client_id, m.sent_at,
-                 exists (select from fresh) as has_draft, r.sent_lately
-             from author a
-                 left join (select * from inserted union all select * from repeated) m on true
-                 left join send_rates r on r.username = a.username",
-        )
-        .bind(connection_id)
-        .bind(now.minus(CONNECTION_LIFE_MAX))
-        .bind(now)
-        .bind(drafts.plain.map(|draft| &draft.text))
-        .bind(drafts.chat_v1.map(|draft| &draft.text))
-        .bind(drafts.chat_v1.and_then(|draft| draft.client_id.as_ref()))
-        .bind(Window::stamp(now))
-        .bind(window.map_or(0, Window::stamps_len))
-        .bind(window.map(Window::start))
-        .fetch_optional(self)
-        .await?;
+            let row: Option<Row> = sqlx::query_as(STATEMENT)
+                .bind(connection_id)
+                .bind(now.minus(CONNECTION_LIFE_MAX))
+                .bind(now)
+                .bind(drafts.plain.map(|draft| &draft.text))
+                .bind(drafts.chat_v1.map(|draft| &draft.text))
+                .bind(drafts.chat_v1.and_then(|draft| draft.client_id.as_ref()))
+                .bind(Window::stamp(now))
+                .bind(window.map_or(0, Window::stamps_len))
+                .bind(window.map(Window::start))
+                .fetch_optional(self)
+                .await?;
             Ok(row.map(|row| {
                 let outcome = match (row.id, row.text, row.sent_at) {
                     (Some(id), Some(text), Some(sent_at)) => {
                         let (username, client_id) = (row.username, row.client_id);
-                        Outcome::Stored(Message { id, username, text, sent_at, client_id })
+                        let message = Message { id, username, text, sent_at, client_id };
+                        if row.is_admitted {
+                            Outcome::Stored(message)
+                        } else {
+                            Outcome::Repeated(message)
+                        }
                     }
                     _ => match window.filter(|_| row.has_draft) {
                         Some(window) => {
@@ -306,6 +317,10 @@ mod on_sqlite {
             let Some(draft) = drafts.of(protocol) else {
                 return Ok(Some(Appended { protocol, outcome: Outcome::NoDraft }));
             };
+            let wait = match window {
+                Some(window) => too_many(&mut transaction, &username, window, now).await?,
+                None => None,
+            };
             if let Some(client_id) = &draft.client_id {
                 let repeated: Option<Message> = sqlx::query_as(
                     "select id, username, text, sent_at, client_id from messages
@@ -316,12 +331,16 @@ mod on_sqlite {
                 .fetch_optional(&mut *transaction)
                 .await?;
                 if let Some(message) = repeated {
-                    return Ok(Some(Appended { protocol, outcome: Outcome::Stored(message) }));
+                    // It counts like any other.
+                    transaction.commit().await?;
+                    let outcome = match wait {
+                        None => Outcome::Stored(message),
+                        Some(_) => Outcome::Repeated(message),
+                    };
+                    return Ok(Some(Appended { protocol, outcome }));
                 }
             }
-            if let Some(window) = window
-                && let Some(wait) = too_many(&mut transaction, &username, window, now).await?
-            {
+            if let Some(wait) = wait {
                 return Ok(Some(Appended { protocol, outcome: Outcome::TooMany(wait) }));
             }
             let id: MessageId = sqlx::query_scalar(

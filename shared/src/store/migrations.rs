@@ -3,7 +3,7 @@
 //! Not `sqlx::migrate!`: it takes an advisory lock and mixes its own rows into the transaction of a step, neither of
 //! which DSQL has.
 
-use super::{Pool, Store, retry_conflicts, with_db};
+use super::{Again, Pool, Store, with_db};
 use crate::{clock::Clock, error::Result};
 
 /// Every step in order. A step's number is its place, from 1.
@@ -54,20 +54,19 @@ impl Store {
 
     /// Runs one statement, however long it takes; again if another program is just running it too.
     async fn run_step(&self, sql: &'static str) -> Result<()> {
-        let outcome = retry_conflicts!(
-            match &self.writer {
+        let mut again = Again::or(is_just_being_made);
+        let outcome = loop {
+            let outcome = match &self.writer {
                 #[cfg(feature = "postgres")]
-                Pool::Postgres(pool) => {
-                    let mut connection = pool.acquire().await?;
-                    let outcome = sqlx::query(sql).execute(&mut *connection).await.map(drop);
-                    connection.give_back_after(&outcome);
-                    outcome
-                }
+                Pool::Postgres(pool) => pool.run_patiently(sql).await,
                 #[cfg(feature = "sqlite")]
                 Pool::Sqlite(pool) => sqlx::query(sql).execute(pool).await.map(drop),
-            },
-            or is_just_being_made
-        );
+            };
+            match outcome {
+                Err(error) if again.after(&error).await => {}
+                outcome => break outcome,
+            }
+        };
         match outcome {
             Err(error) if is_done_already(&error) => Ok(()),
             outcome => Ok(outcome?),

@@ -17,8 +17,6 @@ mod users;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 pub use connections::{CONNECTION_LIFE_MAX, NewConnection, Recipient};
 pub use login_failures::Attempts;
 pub use messages::{Appended, Drafts, Outcome, Page, PageRequest};
@@ -26,13 +24,9 @@ pub use sessions::{NewSession, Refreshed};
 
 use crate::{error::Error, settings::SettingError};
 
-/// How long a statement may take, the way to a connection and all retries included, before the database counts as
-/// away: a client hears of that within 3 seconds.
+/// How long a statement or transaction may take, the way to a connection and all further tries included, before the
+/// database counts as away: a client hears of that within 3 seconds.
 const STATEMENT_TIME_MAX: Duration = Duration::from_secs(2);
-
-/// How long a writer on SQLite waits for those of this program that came before it.
-#[cfg(feature = "sqlite")]
-const TURN_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// A pool of connections to whichever database the URL names.
 #[derive(Clone, Debug)]
@@ -43,67 +37,52 @@ enum Pool {
     Sqlite(sqlx::SqlitePool),
 }
 
-/// Evaluates `$body`, one statement or transaction, with `$db` bound to a connection of the concrete database; once more
-/// on a new connection if a kept one turns out to be dead. `$repeatable` says whether it does no harm twice: a statement
-/// that was on its way when its connection died may have been carried out.
+/// Evaluates `$body`, one statement or transaction, with `$db` bound to a connection of the concrete database; again
+/// when its connection was dead or another transaction got in its way, within [`STATEMENT_TIME_MAX`] in all. `$again` says
+/// when else; a plain statement does no harm twice.
 macro_rules! with_db {
     ($pool:expr, |$db:ident| $body:expr) => {
-        with_db!($pool, repeatable: true, |$db| $body)
+        with_db!($pool, crate::store::Again::default(), |$db| $body)
     };
-    ($pool:expr, repeatable: $repeatable:expr, |$db:ident| $body:expr) => {
-        match &$pool {
-            #[cfg(feature = "postgres")]
-            crate::store::Pool::Postgres(pool) => {
-                let statement = async {
-                    loop {
-                        let mut lease = pool.acquire().await?;
-                        let $db = &mut *lease;
-                        let outcome: sqlx::Result<_> = $body;
-                        if !lease.was_dead(&outcome, $repeatable) {
+    ($pool:expr, $again:expr, |$db:ident| $body:expr) => {{
+        let mut again: crate::store::Again = $again;
+        let attempts = async {
+            loop {
+                let outcome: sqlx::Result<_> = match &$pool {
+                    #[cfg(feature = "postgres")]
+                    crate::store::Pool::Postgres(pool) => match pool.acquire().await {
+                        Ok(mut lease) => {
+                            let $db = &mut *lease;
+                            let outcome = $body;
+                            if lease.was_dead(&outcome, again.is_repeatable()) {
+                                continue;
+                            }
                             lease.give_back_after(&outcome);
-                            break outcome;
+                            outcome
                         }
-                    }
+                        Err(error) => Err(error),
+                    },
+                    #[cfg(feature = "sqlite")]
+                    crate::store::Pool::Sqlite(pool) => match pool.acquire().await {
+                        Ok(mut lease) => {
+                            let $db = &mut *lease;
+                            $body
+                        }
+                        Err(error) => Err(error),
+                    },
                 };
-                tokio::time::timeout(crate::store::STATEMENT_TIME_MAX, statement)
-                    .await
-                    .unwrap_or_else(|_elapsed| Err(crate::store::no_answer()))
-            }
-            #[cfg(feature = "sqlite")]
-            crate::store::Pool::Sqlite(pool) => {
-                async {
-                    let mut lease = pool.acquire().await?;
-                    let $db = &mut *lease;
-                    let outcome: sqlx::Result<_> = $body;
-                    outcome
+                match outcome {
+                    Err(error) if again.after(&error).await => {}
+                    outcome => break outcome,
                 }
-                .await
             }
-        }
-    };
-}
-use with_db;
-
-/// Evaluates `$attempt`, a whole statement or transaction, again while it fails only because another one got in its
-/// way: a few times and not for long, with jitter. `$also` names what else is a sign of that.
-macro_rules! retry_conflicts {
-    ($attempt:expr) => {
-        retry_conflicts!($attempt, or | _ | false)
-    };
-    ($attempt:expr, or $also:expr) => {{
-        let also: fn(&sqlx::Error) -> bool = $also;
-        let mut tries = crate::store::Tries::default();
-        loop {
-            match $attempt {
-                Err(error)
-                    if (crate::store::is_conflict(&error) || also(&error))
-                        && tries.again().await => {}
-                outcome => break outcome,
-            }
-        }
+        };
+        tokio::time::timeout(crate::store::STATEMENT_TIME_MAX, attempts)
+            .await
+            .unwrap_or_else(|_elapsed| Err(crate::store::no_answer()))
     }};
 }
-use retry_conflicts;
+use with_db;
 
 /// The database.
 #[derive(Clone, Debug)]
@@ -177,7 +156,7 @@ impl Store {
         let pool = |connections_max| {
             SqlitePoolOptions::new()
                 .max_connections(connections_max)
-                .acquire_timeout(TURN_TIME_MAX)
+                .acquire_timeout(STATEMENT_TIME_MAX)
                 .connect_lazy_with(options.clone())
         };
         Self { reader: Pool::Sqlite(pool(connections_max)), writer: Pool::Sqlite(pool(1)) }
@@ -216,12 +195,12 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => true,
             // PostgreSQL's classes "connection exception", "insufficient resources", "operator intervention" and its
-            // transaction conflicts; SQLite's busy and locked.
+            // transaction conflicts, and a writer that has become a reader; SQLite's busy and locked.
             sqlx::Error::Database(error) => error.code().is_some_and(|code| {
                 ["08", "53", "57", "40"]
                     .iter()
                     .any(|class| code.len() == 5 && code.starts_with(class))
-                    || matches!(&*code, "5" | "6" | "261" | "517")
+                    || matches!(&*code, "25006" | "OC000" | "OC001" | "5" | "6" | "261" | "517")
             }),
             _ => false,
         };
@@ -229,29 +208,46 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Counts how often something was tried that others got in the way of.
-struct Tries {
-    count: u32,
-    since: Instant,
+/// When a statement or transaction that failed is run again.
+struct Again {
+    tries: u32,
+    is_repeatable: bool,
+    /// What is a sign, too, that another one got in its way.
+    also: fn(&sqlx::Error) -> bool,
 }
 
-impl Default for Tries {
+impl Default for Again {
     fn default() -> Self {
-        Self { count: 0, since: Instant::now() }
+        Self { tries: 0, is_repeatable: true, also: |_| false }
     }
 }
 
-impl Tries {
-    const MAX: u32 = 10;
+impl Again {
+    const TRIES_MAX: u32 = 10;
 
-    /// Waits a little and says whether to try again.
-    async fn again(&mut self) -> bool {
-        self.count += 1;
-        if self.count >= Self::MAX || self.since.elapsed() >= STATEMENT_TIME_MAX {
+    /// Also when it failed for this.
+    fn or(also: fn(&sqlx::Error) -> bool) -> Self {
+        Self { also, ..Self::default() }
+    }
+
+    /// Not when it may have been carried out, unless that does no harm.
+    fn if_repeatable(self, is_repeatable: bool) -> Self {
+        Self { is_repeatable, ..self }
+    }
+
+    #[cfg(feature = "postgres")]
+    fn is_repeatable(&self) -> bool {
+        self.is_repeatable
+    }
+
+    /// Whether to run it again, once a little time has passed: only if another one got in its way, and a few times.
+    async fn after(&mut self, error: &sqlx::Error) -> bool {
+        self.tries += 1;
+        if self.tries >= Self::TRIES_MAX || !(is_conflict(error) || (self.also)(error)) {
             return false;
         }
         // Full jitter below 2, 4, 8 … 256 ms.
-        let ceiling_micros = 1000_u64 << self.count.min(8);
+        let ceiling_micros = 1000_u64 << self.tries.min(8);
         let jitter = u64::from(uuid::Uuid::new_v4().as_fields().0) % ceiling_micros;
         tokio::time::sleep(Duration::from_micros(jitter)).await;
         true
@@ -268,7 +264,6 @@ fn is_conflict(error: &sqlx::Error) -> bool {
 }
 
 /// The database has not answered in time.
-#[cfg(feature = "postgres")]
 fn no_answer() -> sqlx::Error {
     std::io::Error::new(std::io::ErrorKind::TimedOut, "the database does not answer").into()
 }
@@ -282,6 +277,7 @@ mod tests {
     use std::{error::Error as StdError, fmt};
 
     use sqlx::error::{DatabaseError, ErrorKind};
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -324,25 +320,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_conflict_is_retried_a_few_times_and_not_for_long() {
-        for (code, attempt_millis, tries) in [
-            ("40001", 0, 10),
-            ("40P01", 0, 10),
-            ("OC001", 0, 10),
-            ("42P01", 0, 1),
-            ("40001", 1500, 2),
-            ("40001", 2000, 1),
+    async fn a_conflict_is_retried_a_few_times() {
+        for (code, tries, is_away) in [
+            ("40001", 10, true),
+            ("40P01", 10, true),
+            ("OC001", 10, true),
+            ("23505", 10, false),
+            ("25006", 1, true),
+            ("42P01", 1, false),
         ] {
-            let (mut tried, began) = (0, Instant::now());
-            let outcome: sqlx::Result<()> = retry_conflicts!({
+            let refused = || sqlx::Error::Database(Box::new(Refused(code)));
+            let is_duplicate = |error: &sqlx::Error| {
+                error.as_database_error().and_then(DatabaseError::code).as_deref() == Some("23505")
+            };
+            let (mut again, mut tried, began) = (Again::or(is_duplicate), 1, Instant::now());
+            while again.after(&refused()).await {
                 tried += 1;
-                tokio::time::sleep(Duration::from_millis(attempt_millis)).await;
-                Err(sqlx::Error::Database(Box::new(Refused(code))))
-            });
-            assert_eq!(tried, tries, "{code} after {attempt_millis} ms");
-            assert!(began.elapsed() < STATEMENT_TIME_MAX * 2, "{:?}", began.elapsed());
-            let is_away = matches!(outcome.unwrap_err().into(), Error::Unavailable(_));
-            assert_eq!(is_away, code.starts_with("40"), "{code}");
+            }
+            assert_eq!(tried, tries, "{code}");
+            assert!(began.elapsed() < STATEMENT_TIME_MAX, "{:?}", began.elapsed());
+            assert_eq!(matches!(refused().into(), Error::Unavailable(_)), is_away, "{code}");
         }
     }
 

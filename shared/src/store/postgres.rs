@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::{Instant, timeout},
@@ -73,9 +73,20 @@ impl Connections {
     }
 
     async fn connect(&self) -> sqlx::Result<PgConnection> {
-        timeout(STATEMENT_TIME_MAX, PgConnection::connect_with(&self.options))
-            .await
-            .unwrap_or_else(|_elapsed| Err(no_answer()))
+        let mut connection = PgConnection::connect_with(&self.options).await?;
+        // What nobody waits for any more must not go on waiting for a lock, and then be carried out after all. Not by an
+        // option of the connection: PgBouncer refuses those.
+        let sql = format!("set statement_timeout = {}", STATEMENT_TIME_MAX.as_millis());
+        connection.execute(AssertSqlSafe(sql)).await?;
+        Ok(connection)
+    }
+
+    /// Runs a statement on a connection of its own, however long it takes.
+    pub(super) async fn run_patiently(&self, sql: &'static str) -> sqlx::Result<()> {
+        let connect = timeout(STATEMENT_TIME_MAX, PgConnection::connect_with(&self.options));
+        let mut connection = connect.await.unwrap_or_else(|_elapsed| Err(no_answer()))?;
+        connection.execute(sql).await?;
+        connection.close().await
     }
 
     async fn take_idle(&self) -> Option<PgConnection> {
@@ -86,9 +97,13 @@ impl Connections {
         if let Ok(Ok(())) = timeout(PING_TIME_MAX, connection.ping()).await {
             return Some(connection);
         }
-        // What one didn't survive, the others didn't either.
-        self.idle().clear();
+        self.forget_all();
         None
+    }
+
+    /// What one connection didn't survive, the others didn't either.
+    fn forget_all(&self) {
+        self.idle().clear();
     }
 
     /// Waits until every connection is back, then closes them all.
@@ -115,16 +130,15 @@ impl Lease<'_> {
     pub(super) fn was_dead<T>(&self, outcome: &sqlx::Result<T>, repeatable: bool) -> bool {
         let died = match outcome {
             Err(sqlx::Error::Io(_)) => repeatable,
-            // The server says goodbye (57P01, 57P02) or has become a reader in a failover (25006): either way the
-            // statement has changed nothing.
+            // The server says goodbye (57P01) or has become a reader in a failover (25006): either way the statement has
+            // changed nothing.
             Err(sqlx::Error::Database(error)) => {
-                error.code().is_some_and(|code| matches!(&*code, "57P01" | "57P02" | "25006"))
+                error.code().is_some_and(|code| matches!(&*code, "57P01" | "25006"))
             }
             _ => false,
         };
         if died {
-            // What one didn't survive, the others didn't either.
-            self.home.idle().clear();
+            self.home.forget_all();
         }
         died && self.was_kept
     }

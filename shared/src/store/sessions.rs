@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Store, retry_conflicts, with_db};
+use super::{Store, with_db};
 use crate::{
     account::Username,
     clock::UnixMillis,
@@ -119,14 +119,14 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn revoke_session(&self, id: &SessionId, now: UnixMillis) -> Result<()> {
-        retry_conflicts!(with_db!(self.writer, |db| {
+        with_db!(self.writer, |db| {
             sqlx::query("update sessions set revoked_at = $2 where id = $1 and revoked_at is null")
                 .bind(id)
                 .bind(now)
                 .execute(db)
                 .await
                 .map(drop)
-        }))?;
+        })?;
         Ok(())
     }
 
@@ -139,7 +139,7 @@ impl Store {
         now: UnixMillis,
         expires_at: UnixMillis,
     ) -> Result<bool> {
-        let rows = retry_conflicts!(with_db!(self.writer, |db| {
+        let rows = with_db!(self.writer, |db| {
             sqlx::query(
                 "update sessions
                  set previous_token_id = token_id, token_id = $3, rotated_at = $4, expires_at = $5
@@ -153,7 +153,7 @@ impl Store {
             .execute(db)
             .await
             .map(|done| done.rows_affected())
-        }))?;
+        })?;
         Ok(rows == 1)
     }
 

@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Store, retry_conflicts, with_db};
+use super::{Store, with_db};
 use crate::{
     account::Username,
     clock::UnixMillis,
@@ -20,7 +20,7 @@ impl Store {
         password_hash: &SecretString,
         now: UnixMillis,
     ) -> Result<()> {
-        let rows = retry_conflicts!(with_db!(self.writer, |db| {
+        let rows = with_db!(self.writer, |db| {
             sqlx::query(
                 "insert into users (username, password_hash, created_at) values ($1, $2, $3)
                  on conflict (username) do update set created_at = users.created_at
@@ -32,7 +32,7 @@ impl Store {
             .execute(db)
             .await
             .map(|done| done.rows_affected())
-        }))?;
+        })?;
         if rows == 1 { Ok(()) } else { Err(Error::UsernameTaken(username.as_str().to_owned())) }
     }
 

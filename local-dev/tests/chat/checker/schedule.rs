@@ -10,6 +10,8 @@ pub(super) struct Schedule {
     /// How many users there are.
     pub users: usize,
     pub clients: Vec<ClientPlan>,
+    /// How much a user may say.
+    pub message_rate: &'static str,
     /// What local-dev is told to do wrong, from its first start and from each start after a kill.
     pub faults: Vec<Vec<String>>,
     /// What goes wrong beside it, in order.
@@ -99,8 +101,9 @@ impl Schedule {
             })
             .collect();
         disturbances.sort_unstable_by_key(|trouble| trouble.operations);
+        let message_rate = if random.random_bool(0.2) { "5/1" } else { "1000/1" };
         let faults = (0..=disturbances.len()).map(|_| faults(&mut random)).collect();
-        Self { users, clients, faults, disturbances }
+        Self { users, clients, message_rate, faults, disturbances }
     }
 }
 

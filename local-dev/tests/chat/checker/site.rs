@@ -18,7 +18,7 @@ use super::{
 };
 use crate::support::{
     World,
-    postgres::Postgres,
+    postgres::{self, Postgres},
     process::{Launch, Process},
     proxy::Proxy,
     room::{Room, User},
@@ -46,7 +46,7 @@ impl Place {
         let mut servers = Vec::new();
         if is_postgres {
             for _ in 0..parallel {
-                servers.push(Postgres::start_own().await.expect("it is installed"));
+                servers.push(Postgres::start_own().await.expect(postgres::HINT));
             }
         }
         Self {
@@ -75,7 +75,7 @@ impl Place {
     }
 
     /// A chat of its own on an empty database.
-    pub(super) async fn open(&self, faults: &[String]) -> Site<'_> {
+    pub(super) async fn open(&self, schedule: &Schedule) -> Site<'_> {
         let server = self.servers.lock().unwrap().pop();
         let database_url = if let Some(server) = &server {
             server.create_database().await
@@ -84,9 +84,11 @@ impl Place {
             format!("sqlite://{}", self.directory.path().join(format!("{number}.db")).display())
         };
         let proxy = if server.is_some() { Some(Proxy::before(&database_url).await) } else { None };
-        let process = launch(&self.launch, 0, proxy.as_ref(), &database_url, faults).await;
+        let rate = schedule.message_rate;
+        let process =
+            launch(&self.launch, 0, proxy.as_ref(), &database_url, rate, &schedule.faults[0]).await;
         let room = Arc::new(Room::new(process.base_url()));
-        Site { place: self, server, proxy, database_url, process: Some(process), room }
+        Site { place: self, server, proxy, database_url, rate, process: Some(process), room }
     }
 }
 
@@ -95,11 +97,13 @@ async fn launch(
     port: u16,
     proxy: Option<&Proxy>,
     database_url: &str,
+    rate: &str,
     faults: &[String],
 ) -> Process {
     let url = proxy.map_or(database_url, Proxy::url);
     let faults = faults.iter().flat_map(|fault| ["--fault", fault]);
-    launch.start(port, &[("DATABASE_URL", url)], faults).await
+    let settings = [("DATABASE_URL", url), ("MESSAGE_RATE_LIMIT", rate)];
+    launch.start(port, &settings, faults).await
 }
 
 /// One running chat.
@@ -108,6 +112,7 @@ pub(super) struct Site<'a> {
     server: Option<Postgres>,
     proxy: Option<Proxy>,
     database_url: String,
+    rate: &'static str,
     process: Option<Process>,
     room: Arc<Room>,
 }
@@ -170,8 +175,8 @@ impl Site<'_> {
             process.kill_9().await;
         }
         let port = url::Url::parse(&self.room.base_url()).unwrap().port().unwrap();
-        let Self { place, proxy, database_url, .. } = self;
-        let process = launch(&place.launch, port, proxy.as_ref(), database_url, faults).await;
+        let Self { place, proxy, database_url, rate, .. } = self;
+        let process = launch(&place.launch, port, proxy.as_ref(), database_url, rate, faults).await;
         self.process = Some(process);
     }
 
@@ -254,7 +259,8 @@ impl Site<'_> {
         if let Some(mut process) = self.process.take() {
             process.kill_9().await;
         }
-        if let Some(server) = self.server.take() {
+        if let Some(mut server) = self.server.take() {
+            server.is_up().await;
             server.drop_database(&self.database_url).await;
             self.place.servers.lock().unwrap().push(server);
         }

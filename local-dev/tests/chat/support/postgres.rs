@@ -35,6 +35,16 @@ struct Server {
     port: u16,
     directory: TempDir,
     process: Child,
+    /// Whether it has been told to end, so has to be started again.
+    is_ending: bool,
+}
+
+/// Whoever panics leaves no server behind.
+impl Drop for Server {
+    fn drop(&mut self) {
+        signal(&self.process, "-INT");
+        self.process.wait().ok();
+    }
 }
 
 impl Postgres {
@@ -71,7 +81,7 @@ impl Postgres {
         let port = free_port();
         let program = bin.join("postgres");
         let process = serve(&program, owner, port, directory.path());
-        let server = Server { program, owner, port, directory, process };
+        let server = Server { program, owner, port, directory, process, is_ending: false };
         let url = format!("postgres://postgres:{PASSWORD}@127.0.0.1:{port}/postgres");
         let postgres = Self { url, databases: AtomicU32::new(0), server: Some(server) };
         postgres.wait_until_up().await;
@@ -81,19 +91,21 @@ impl Postgres {
     /// Stops a server of one's own and starts it again. At once it takes no leave of anybody, and recovers from its log.
     pub async fn restart(&mut self, at_once: bool) {
         let server = self.server.as_mut().expect("it is one's own");
+        server.is_ending = true;
         signal(&server.process, if at_once { "-QUIT" } else { "-INT" });
-        while server.process.try_wait().unwrap().is_none() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
         self.is_up().await;
     }
 
-    /// Waits until a server of one's own is up; starts it if it has been stopped.
+    /// Waits until a server of one's own is up, also if a restart was broken off.
     pub async fn is_up(&mut self) {
         let server = self.server.as_mut().expect("it is one's own");
-        if server.process.try_wait().unwrap().is_some() {
+        if server.is_ending {
+            while server.process.try_wait().unwrap().is_none() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
             let Server { program, owner, port, directory, .. } = server;
             server.process = serve(program, *owner, *port, directory.path());
+            server.is_ending = false;
         }
         self.wait_until_up().await;
     }
@@ -129,10 +141,7 @@ impl Postgres {
 
     /// Stops the server and waits until it is gone.
     pub fn stop(self) {
-        if let Some(mut server) = self.server {
-            signal(&server.process, "-INT");
-            server.process.wait().unwrap();
-        }
+        drop(self.server);
     }
 }
 
