@@ -1,0 +1,48 @@
+//! The page under attack, in a real browser: hostile texts, hostile servers, hostile pages around it.
+
+mod impostor;
+mod other_sites;
+mod policy;
+mod texts;
+
+use serde_json::json;
+
+use crate::{Story, support::browser::Window};
+
+pub fn stories() -> Vec<Story> {
+    [texts::stories(), impostor::stories(), other_sites::stories(), policy::stories()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+const MARKUP: &str = "<img src=x onerror=window.harmed=1>";
+
+/// Fails when a script of theirs ran, a dialog is open, or an element, an attribute or an address is on the page that
+/// the page does not have by itself.
+async fn is_unharmed(window: &Window, origin: &str) {
+    const LOOK: &str = r"
+        const tags = 'html head meta title link script body div noscript template header img h1 p span button main ' +
+            'ol li b time footer form label input textarea';
+        const own = ['favicon.svg', 'style.css', 'app.js'];
+        const found = window.harmed === undefined ? [] : ['a script ran'];
+        for (const element of document.querySelectorAll('*')) {
+            if (!tags.split(' ').includes(element.localName)) found.push(element.outerHTML);
+            for (const { name, value } of element.attributes) {
+                const leads = ['href', 'src', 'srcdoc', 'action', 'formaction', 'style', 'background'].includes(name);
+                if (name.startsWith('on') || (leads && !own.includes(value))) found.push(`${name}=${value}`);
+            }
+        }
+        for (const part of document.querySelectorAll('[data-message-id] *, [data-error], [data-notice]')) {
+            if (part.matches('[data-part], [data-error], [data-notice]') && part.children.length > 0) {
+                if (!part.matches('[data-part=actions]')) found.push(part.outerHTML);
+            }
+        }
+        return [found, location.origin, document.title.replace('Sign in · ', '')]";
+    assert!(window.client.get_alert_text().await.is_err(), "a dialog is open");
+    assert_eq!(window.script(LOOK).await, json!([[], origin, "Lambda Chat"]));
+}
+
+fn texts(messages: Vec<(u64, String)>) -> Vec<String> {
+    messages.into_iter().map(|(_, text)| text).collect()
+}
