@@ -1,6 +1,7 @@
 //! What takes more than one cargo command: `cargo xtask --help`.
 
 mod build;
+mod fuzz;
 mod screenshot;
 
 use std::{
@@ -22,6 +23,8 @@ struct Cli {
 enum Task {
     /// Build every function as Lambda runs it: target/lambda/NAME/bootstrap
     Build(build::Build),
+    /// Feed hostile input to what reads it, for a while
+    Fuzz(fuzz::Fuzz),
     /// Take the README's picture of the chat anew: docs/chat.png
     Screenshot,
 }
@@ -29,6 +32,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Build(build) => build.run(),
+        Task::Fuzz(fuzz) => fuzz.run(),
         Task::Screenshot => screenshot::take(),
     };
     match done {
