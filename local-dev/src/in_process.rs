@@ -46,13 +46,7 @@ fn http<F: HttpFunction + 'static>(
     let function = Arc::new(F::new(settings)?);
     Ok(handled_by(name, move |event| {
         let function = Arc::clone(&function);
-        async move {
-            let request: LambdaRequest = parse(&event)?;
-            let event = LambdaEvent::new(request, Context::default());
-            let mut adapter = Adapter::from(service_fn(|request| respond(&*function, request)));
-            let response = adapter.call(event).await.unwrap_or_else(|never| match never {});
-            serialize(&response)
-        }
+        async move { handle_http(&*function, &event).await }
     }))
 }
 
@@ -63,18 +57,42 @@ fn websocket<F: WebSocketFunction + 'static>(
     let function = Arc::new(F::new(settings)?);
     Ok(handled_by(name, move |event| {
         let function = Arc::clone(&function);
-        async move {
-            let event: Event = parse(&event)?;
-            match function.handle(event).await {
-                Ok(answer) => serialize(&answer),
-                Err(error) => {
-                    error.log();
-                    let Diagnostic { error_type, error_message } = error.into();
-                    Err(FunctionError::Failed { error_type, message: error_message })
-                }
-            }
-        }
+        async move { handle_websocket(&*function, &event).await }
     }))
+}
+
+/// What a function of the HTTP API answers to the bytes of an event.
+///
+/// # Errors
+/// When they are no event of such an API.
+pub async fn handle_http(
+    function: &impl HttpFunction,
+    event: &[u8],
+) -> Result<Bytes, FunctionError> {
+    let request: LambdaRequest = parse(event)?;
+    let event = LambdaEvent::new(request, Context::default());
+    let mut adapter = Adapter::from(service_fn(|request| respond(function, request)));
+    let response = adapter.call(event).await.unwrap_or_else(|never| match never {});
+    serialize(&response)
+}
+
+/// What a function of the WebSocket API answers to the bytes of an event.
+///
+/// # Errors
+/// When they are no event of such an API, or the function fails.
+pub async fn handle_websocket(
+    function: &impl WebSocketFunction,
+    event: &[u8],
+) -> Result<Bytes, FunctionError> {
+    let event: Event = parse(event)?;
+    match function.handle(event).await {
+        Ok(answer) => serialize(&answer),
+        Err(error) => {
+            error.log();
+            let Diagnostic { error_type, error_message } = error.into();
+            Err(FunctionError::Failed { error_type, message: error_message })
+        }
+    }
 }
 
 /// A function called `name` whose events `handler` takes. What a handler leaves running when it has answered is reported.

@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod fuzz;
 mod screenshot;
 
 use std::{
@@ -25,6 +26,8 @@ enum Task {
     Build(build::Build),
     /// Run the checker: random schedules of clients under faults, and the promises held against what they saw
     Check(check::Check),
+    /// Feed hostile input to what reads it, for a while
+    Fuzz(fuzz::Fuzz),
     /// Take the README's picture of the chat anew: docs/chat.png
     Screenshot,
 }
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Build(build) => build.run(),
         Task::Check(check) => check.run(),
+        Task::Fuzz(fuzz) => fuzz.run(),
         Task::Screenshot => screenshot::take(),
     };
     match done {
