@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! → {}
-//! ← {"steps_applied":7}
+//! ← {"steps_applied":8}
 //! ```
 
 use serde::Serialize;

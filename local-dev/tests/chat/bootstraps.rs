@@ -13,6 +13,7 @@ use shared::{account::Username, clock::UnixMillis, store::NewSession, token::Tok
 
 use crate::{
     Needs,
+    storage::STEPS,
     support::{
         World,
         bootstraps::{bootstrap, directory},
@@ -54,7 +55,7 @@ async fn every_bootstrap_answers_its_sample_event(world: World) {
         serde_json::from_str(answer["body"].as_str().unwrap()).unwrap()
     };
 
-    assert_eq!(lambda.invoke("migrate").await, json!({"steps_applied": 7}));
+    assert_eq!(lambda.invoke("migrate").await, json!({"steps_applied": STEPS}));
     assert_eq!(lambda.invoke("migrate").await, json!({"steps_applied": 0}));
 
     let registered = lambda.invoke("register").await;
