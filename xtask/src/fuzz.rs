@@ -19,6 +19,10 @@ pub(crate) struct Fuzz {
     /// How long each target runs
     #[arg(long, default_value_t = 60)]
     seconds: u32,
+
+    /// Where its random choices begin; without it each run searches elsewhere
+    #[arg(long)]
+    seed: Option<u32>,
 }
 
 /// The targets, as `fuzz/Cargo.toml` lists them.
@@ -76,6 +80,9 @@ impl Fuzz {
         command.args([&corpus, &folder.join("seeds").join(name)]).arg("--");
         command.arg(option("dict", &folder.join("dictionaries").join(format!("{name}.dict"))));
         command.arg(format!("-max_total_time={}", self.seconds));
+        if let Some(seed) = self.seed {
+            command.arg(format!("-seed={seed}"));
+        }
         command.arg(format!("-max_len={INPUT_BYTES_MAX}"));
         command.arg(format!("-timeout={INPUT_SECONDS_MAX}"));
         command.arg(format!("-rss_limit_mb={MEGABYTES_MAX}"));
