@@ -4,6 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use aws_credential_types::Credentials;
 use secrecy::SecretString;
 use url::Url;
 
@@ -87,8 +88,17 @@ impl Settings {
         let url = lookup
             .get("DATABASE_URL")
             .ok_or_else(|| SettingError::new("DATABASE_URL", "is not set", Store::URL_EXAMPLE))?;
-        let store = Store::open(&url, database_connections)?;
+        let store = Store::open_as(&url, database_connections, credentials(&lookup))?;
         Ok(Self { lookup, store, clock, hashing: Hashing::default() })
+    }
+
+    /// The same settings with another database, or with the same one in another role.
+    ///
+    /// # Errors
+    /// When the URL cannot be understood.
+    pub fn with_database(&self, url: &str, connections_max: u32) -> Result<Self, SettingError> {
+        let store = Store::open_as(url, connections_max, credentials(&self.lookup))?;
+        Ok(Self { store, ..self.clone() })
     }
 
     /// The database.
@@ -257,6 +267,17 @@ impl Settings {
                 )
             })
     }
+}
+
+/// What Lambda puts into a function's environment, if it is there.
+fn credentials(lookup: &Lookup) -> Option<Credentials> {
+    Some(Credentials::new(
+        lookup.get("AWS_ACCESS_KEY_ID")?,
+        lookup.get("AWS_SECRET_ACCESS_KEY")?,
+        lookup.get("AWS_SESSION_TOKEN"),
+        None,
+        "environment",
+    ))
 }
 
 const ENDPOINT_EXAMPLE: &str = "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/ws";

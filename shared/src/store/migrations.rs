@@ -3,6 +3,8 @@
 //! Not `sqlx::migrate!`: it takes an advisory lock and mixes its own rows into the transaction of a step, neither of
 //! which DSQL has.
 
+use serde::Serialize;
+
 use super::{Again, Pool, Store, with_db};
 use crate::{clock::Clock, error::Result};
 
@@ -23,12 +25,56 @@ const BOOKKEEPING: &str = "create table if not exists schema_migrations (
     applied_at bigint not null
 )";
 
+/// A kind of database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Database {
+    /// Aurora DSQL.
+    Dsql,
+    /// PostgreSQL.
+    Postgres,
+    /// SQLite.
+    Sqlite,
+}
+
+/// How far the schema has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The steps there are.
+    pub steps: usize,
+    /// Those that are still to be applied.
+    pub steps_pending: usize,
+    /// Where.
+    pub database: Database,
+}
+
 impl Store {
+    /// How far the schema has come. Changes nothing.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn migration_status(&self) -> Result<Status> {
+        let applied: sqlx::Result<Vec<i64>> = with_db!(self.reader, |db| {
+            sqlx::query_scalar("select step from schema_migrations").fetch_all(db).await
+        });
+        let applied = match applied {
+            Err(error) if is_missing_table(&error) => Vec::new(),
+            applied => applied?,
+        };
+        let steps_pending =
+            (1_i64..).zip(STEPS).filter(|(step, _)| !applied.contains(step)).count();
+        Ok(Status { steps: STEPS.len(), steps_pending, database: self.database() })
+    }
+
     /// Brings the schema up to date and says how many steps that took. Safe when several programs do it at once.
     ///
     /// # Errors
     /// When the database is away or refuses a step.
     pub async fn migrate(&self, clock: &Clock) -> Result<usize> {
+        #[cfg(feature = "postgres")]
+        if self.database() == Database::Dsql {
+            self.run_step(&format!("create schema if not exists {}", super::dsql::SCHEMA)).await?;
+        }
         self.run_step(BOOKKEEPING).await?;
         let mut applied = 0;
         for (step, sql) in (1_i64..).zip(STEPS) {
@@ -53,14 +99,16 @@ impl Store {
     }
 
     /// Runs one statement, however long it takes; again if another program is just running it too.
-    async fn run_step(&self, sql: &'static str) -> Result<()> {
+    pub(super) async fn run_step(&self, sql: &str) -> Result<()> {
         let mut again = Again::or(is_just_being_made);
         let outcome = loop {
             let outcome = match &self.writer {
                 #[cfg(feature = "postgres")]
                 Pool::Postgres(pool) => pool.run_patiently(sql).await,
                 #[cfg(feature = "sqlite")]
-                Pool::Sqlite(pool) => sqlx::query(sql).execute(pool).await.map(drop),
+                Pool::Sqlite(pool) => {
+                    sqlx::query(sqlx::AssertSqlSafe(sql)).execute(pool).await.map(drop)
+                }
             };
             match outcome {
                 Err(error) if again.after(&error).await => {}
@@ -89,11 +137,18 @@ impl Store {
     }
 }
 
+fn is_missing_table(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| {
+        error.code().is_some_and(|code| code == "42P01")
+            || error.message().starts_with("no such table")
+    })
+}
+
 /// PostgreSQL reports a `create table if not exists` that meets another one as a violated unique key of its own
 /// catalogue, a duplicate object or a duplicate table, whichever of them it comes upon first.
 fn is_just_being_made(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| matches!(&*code, "23505" | "42710" | "42P07"))
+    code.is_some_and(|code| matches!(&*code, "23505" | "42710" | "42P06" | "42P07"))
 }
 
 /// `add column` has no `if not exists` in SQLite. A program that died after the statement and before it was remembered

@@ -4,11 +4,14 @@
 //! Portable subset only (see `migrations/README.md`): SQLite, PostgreSQL 15+, Aurora DSQL.
 
 mod connections;
+#[cfg(feature = "postgres")]
+mod dsql;
 mod login_failures;
 mod messages;
 mod migrations;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod roles;
 mod send_rates;
 mod sessions;
 mod users;
@@ -20,13 +23,20 @@ use std::time::Duration;
 pub use connections::{CONNECTION_LIFE_MAX, NewConnection, Recipient};
 pub use login_failures::Attempts;
 pub use messages::{Appended, Drafts, Outcome, Page, PageRequest};
+pub use migrations::{Database, Status};
+pub use roles::{Privilege, ROLES, Role, RoleArns};
 pub use sessions::{NewSession, Refreshed};
+
+use aws_credential_types::Credentials;
 
 use crate::{error::Error, settings::SettingError};
 
 /// How long a statement or transaction may take, the way to a connection and all further tries included, before the
 /// database counts as away: a client hears of that within 3 seconds.
 const STATEMENT_TIME_MAX: Duration = Duration::from_secs(2);
+
+#[cfg(feature = "postgres")]
+const DSQL_EXAMPLE: &str = "dsql://admin@abcdefghij0123456789klmnop.dsql.eu-west-1.on.aws";
 
 /// A pool of connections to whichever database the URL names.
 #[derive(Clone, Debug)]
@@ -104,8 +114,26 @@ impl Store {
     /// Prepares `connections_max` connections to the database that `url` names; opens none yet.
     ///
     /// # Errors
-    /// When the URL cannot be understood, or names a database that this program was built without.
+    /// When the URL cannot be understood, or names a database that this program was built without, or one that takes AWS
+    /// credentials.
     pub fn open(url: &str, connections_max: u32) -> Result<Self, SettingError> {
+        Self::open_as(url, connections_max, None)
+    }
+
+    /// The same with credentials, which only Aurora DSQL takes.
+    ///
+    /// # Errors
+    /// When the URL cannot be understood, or names a database that this program was built without, or credentials are
+    /// missing.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "SQLite takes no credentials")
+    )]
+    pub fn open_as(
+        url: &str,
+        connections_max: u32,
+        credentials: Option<Credentials>,
+    ) -> Result<Self, SettingError> {
         let bad = |problem: String| SettingError::new("DATABASE_URL", problem, Self::URL_EXAMPLE);
         let (scheme, _) = url.split_once(':').unwrap_or_default();
         match scheme {
@@ -114,8 +142,13 @@ impl Store {
                 let options = url.parse().map_err(|_unshown: sqlx::Error| {
                     bad("is not a PostgreSQL URL (it is not shown here, it may hold a password)".to_owned())
                 })?;
-                let pool = Arc::new(postgres::Connections::new(options, connections_max));
-                Ok(Self { reader: Pool::Postgres(Arc::clone(&pool)), writer: Pool::Postgres(pool) })
+                Ok(Self::postgres(postgres::Server::Postgres(Box::new(options)), connections_max))
+            }
+            #[cfg(feature = "postgres")]
+            "dsql" => {
+                let cluster = dsql::Cluster::parse(url, credentials)
+                    .map_err(|problem| SettingError::new("DATABASE_URL", problem, DSQL_EXAMPLE))?;
+                Ok(Self::postgres(postgres::Server::Dsql(Box::new(cluster)), connections_max))
             }
             #[cfg(feature = "sqlite")]
             "sqlite" => {
@@ -134,12 +167,19 @@ impl Store {
             _ => Err(bad(format!(
                 "must start with {}",
                 match (cfg!(feature = "postgres"), cfg!(feature = "sqlite")) {
-                    (true, true) => "sqlite:// or postgres://",
-                    (true, false) => "postgres:// (this program was built without SQLite)",
+                    (true, true) => "sqlite://, postgres:// or dsql://",
+                    (true, false) =>
+                        "postgres:// or dsql:// (this program was built without SQLite)",
                     (false, _) => "sqlite:// (this program was built without PostgreSQL)",
                 }
             ))),
         }
+    }
+
+    #[cfg(feature = "postgres")]
+    fn postgres(server: postgres::Server, connections_max: u32) -> Self {
+        let pool = Arc::new(postgres::Connections::new(server, connections_max));
+        Self { reader: Pool::Postgres(Arc::clone(&pool)), writer: Pool::Postgres(pool) }
     }
 
     #[cfg(feature = "sqlite")]
@@ -164,11 +204,18 @@ impl Store {
 
     /// Whether the database is SQLite, so not for production.
     pub fn is_sqlite(&self) -> bool {
-        match self.writer {
+        self.database() == Database::Sqlite
+    }
+
+    /// What kind of database it is.
+    pub fn database(&self) -> Database {
+        match &self.writer {
             #[cfg(feature = "postgres")]
-            Pool::Postgres(_) => false,
+            Pool::Postgres(pool) if pool.is_dsql() => Database::Dsql,
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(_) => Database::Postgres,
             #[cfg(feature = "sqlite")]
-            Pool::Sqlite(_) => true,
+            Pool::Sqlite(_) => Database::Sqlite,
         }
     }
 
@@ -194,10 +241,11 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => true,
-            // PostgreSQL's classes "connection exception", "insufficient resources", "operator intervention" and its
-            // transaction conflicts, and a writer that has become a reader; SQLite's busy and locked.
+            // PostgreSQL's classes "connection exception", "invalid authorization" (of which DSQL is not rid at once when
+            // a cluster or an IAM role is new), "insufficient resources", "operator intervention" and its transaction
+            // conflicts, and a writer that has become a reader; SQLite's busy and locked.
             sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-                ["08", "53", "57", "40"]
+                ["08", "28", "53", "57", "40"]
                     .iter()
                     .any(|class| code.len() == 5 && code.starts_with(class))
                     || matches!(&*code, "25006" | "OC000" | "OC001" | "5" | "6" | "261" | "517")

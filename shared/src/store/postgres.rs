@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{STATEMENT_TIME_MAX, is_conflict, is_unique_violation, no_answer};
+use super::{STATEMENT_TIME_MAX, dsql, is_conflict, is_unique_violation, no_answer};
 
 /// How long a connection may lie idle before it is asked whether it still lives: it may have died in a freeze or a
 /// failover.
@@ -26,15 +26,42 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 /// How long an idle one may take to answer that, or to be closed.
 const PING_TIME_MAX: Duration = Duration::from_millis(500);
 
+/// How long a connection is kept. DSQL ends one after 60 minutes, in the middle of whatever it does.
+/// Source: quotas of Aurora DSQL, "maximum connection duration".
+const AGE_MAX: Duration = Duration::from_mins(50);
+
+/// What to connect to.
+pub(super) enum Server {
+    /// PostgreSQL.
+    Postgres(Box<PgConnectOptions>),
+    /// Aurora DSQL.
+    Dsql(Box<dsql::Cluster>),
+}
+
+impl Server {
+    /// Opens a connection, on which the tables are found by their names.
+    async fn connect(&self) -> sqlx::Result<PgConnection> {
+        match self {
+            Self::Postgres(options) => PgConnection::connect_with(options).await,
+            Self::Dsql(cluster) => {
+                let mut connection = PgConnection::connect_with(&cluster.options()?).await?;
+                let sql = format!("set search_path = {}", dsql::SCHEMA);
+                connection.execute(AssertSqlSafe(sql)).await?;
+                Ok(connection)
+            }
+        }
+    }
+}
+
 /// Connections that are opened when they are needed and kept.
 pub(super) struct Connections {
-    options: PgConnectOptions,
+    server: Server,
     permits: Semaphore,
     size: u32,
     idle: Mutex<Vec<Idle>>,
 }
 
-/// Without the options, which hold a password and print it.
+/// Without the server, whose options hold a password and print it.
 impl fmt::Debug for Connections {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Connections").field("size", &self.size).finish_non_exhaustive()
@@ -43,6 +70,7 @@ impl fmt::Debug for Connections {
 
 struct Idle {
     connection: PgConnection,
+    opened: Instant,
     since: Instant,
 }
 
@@ -51,54 +79,74 @@ pub(super) struct Lease<'a> {
     home: &'a Connections,
     /// There until it is given back.
     connection: Option<PgConnection>,
+    opened: Instant,
     /// Whether it was used before, so may have died since.
     was_kept: bool,
     _permit: SemaphorePermit<'a>,
 }
 
 impl Connections {
-    pub(super) fn new(options: PgConnectOptions, size: u32) -> Self {
+    pub(super) fn new(server: Server, size: u32) -> Self {
         let permits = Semaphore::new(size as usize);
-        Self { options, permits, size, idle: Mutex::default() }
+        Self { server, permits, size, idle: Mutex::default() }
+    }
+
+    pub(super) fn is_dsql(&self) -> bool {
+        matches!(self.server, Server::Dsql(_))
     }
 
     /// A connection that lives, as far as one can know.
     pub(super) async fn acquire(&self) -> sqlx::Result<Lease<'_>> {
         let permit = self.permits.acquire().await.map_err(|_closed| sqlx::Error::PoolClosed)?;
-        let (connection, was_kept) = match self.take_idle().await {
-            Some(connection) => (connection, true),
-            None => (self.connect().await?, false),
+        let (connection, opened, was_kept) = match self.take_idle().await {
+            Some(Idle { connection, opened, .. }) => (connection, opened, true),
+            None => {
+                let opened = Instant::now();
+                (self.connect().await?, opened, false)
+            }
         };
-        Ok(Lease { home: self, connection: Some(connection), was_kept, _permit: permit })
+        Ok(Lease { home: self, connection: Some(connection), opened, was_kept, _permit: permit })
     }
 
     async fn connect(&self) -> sqlx::Result<PgConnection> {
-        let mut connection = PgConnection::connect_with(&self.options).await?;
-        // What nobody waits for any more must not go on waiting for a lock, and then be carried out after all. Not by an
-        // option of the connection: PgBouncer refuses those.
-        let sql = format!("set statement_timeout = {}", STATEMENT_TIME_MAX.as_millis());
-        connection.execute(AssertSqlSafe(sql)).await?;
+        let mut connection = self.server.connect().await?;
+        if !self.is_dsql() {
+            // What nobody waits for any more must not go on waiting for a lock, and then be carried out after all. Not by
+            // an option of the connection: PgBouncer refuses those. DSQL has no locks to wait for.
+            let sql = format!("set statement_timeout = {}", STATEMENT_TIME_MAX.as_millis());
+            connection.execute(AssertSqlSafe(sql)).await?;
+        }
         Ok(connection)
     }
 
     /// Runs a statement on a connection of its own, however long it takes.
-    pub(super) async fn run_patiently(&self, sql: &'static str) -> sqlx::Result<()> {
-        let connect = timeout(STATEMENT_TIME_MAX, PgConnection::connect_with(&self.options));
+    pub(super) async fn run_patiently(&self, sql: &str) -> sqlx::Result<()> {
+        let connect = timeout(STATEMENT_TIME_MAX, self.server.connect());
         let mut connection = connect.await.unwrap_or_else(|_elapsed| Err(no_answer()))?;
-        connection.execute(sql).await?;
+        connection.execute(AssertSqlSafe(sql)).await?;
         connection.close().await
     }
 
-    async fn take_idle(&self) -> Option<PgConnection> {
-        let Idle { mut connection, since } = self.idle().pop()?;
-        if since.elapsed() < TRUSTED_IDLE {
-            return Some(connection);
+    async fn take_idle(&self) -> Option<Idle> {
+        while let Some(mut idle) = self.take_newest() {
+            if idle.opened.elapsed() >= AGE_MAX {
+                // The server notices by itself when the goodbye gets lost.
+                timeout(PING_TIME_MAX, idle.connection.close()).await.ok();
+                continue;
+            }
+            if idle.since.elapsed() < TRUSTED_IDLE {
+                return Some(idle);
+            }
+            if let Ok(Ok(())) = timeout(PING_TIME_MAX, idle.connection.ping()).await {
+                return Some(idle);
+            }
+            self.forget_all();
         }
-        if let Ok(Ok(())) = timeout(PING_TIME_MAX, connection.ping()).await {
-            return Some(connection);
-        }
-        self.forget_all();
         None
+    }
+
+    fn take_newest(&self) -> Option<Idle> {
+        self.idle().pop()
     }
 
     /// What one connection didn't survive, the others didn't either.
@@ -150,7 +198,8 @@ impl Lease<'_> {
             Err(error) => is_unique_violation(error) || is_conflict(error),
         };
         if let Some(connection) = self.connection.take().filter(|_| in_order) {
-            self.home.idle().push(Idle { connection, since: Instant::now() });
+            let opened = self.opened;
+            self.home.idle().push(Idle { connection, opened, since: Instant::now() });
         }
     }
 }
