@@ -1,6 +1,7 @@
 //! The chat, run inside of this program: its settings, its database, its functions.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, HashMap},
     error::Error,
 };
@@ -35,7 +36,7 @@ pub enum StartError {
 /// The chat, with its database up to date.
 pub struct Chat {
     functions: HashMap<&'static str, Function>,
-    store: Store,
+    stores: Vec<Store>,
 }
 
 impl Chat {
@@ -45,13 +46,29 @@ impl Chat {
     /// When a setting is missing or bad, or the database cannot be used.
     pub async fn start(lookup: Lookup, clock: Clock) -> Result<Self, StartError> {
         let settings = Settings::new(lookup, clock, DATABASE_CONNECTIONS)?;
-        let functions = in_process::functions(&settings)?;
-        let migrated = migrate::Migrate::new(&settings).handle().await;
-        let migrated = migrated.map_err(|error| {
-            StartError::Database(error.source().map_or_else(|| error.to_string(), causes))
+        let functions = in_process::functions(&|_| Ok(settings.clone()))?;
+        bring_up_to_date(&settings).await?;
+        Ok(Self { functions, stores: vec![settings.store()] })
+    }
+
+    /// The chat on a database that is up to date, to which each function has a URL of its own, by its name: that of a role
+    /// which may do what the function does.
+    ///
+    /// # Errors
+    /// When a setting or a URL is missing or bad.
+    pub fn start_in_roles(
+        lookup: Lookup,
+        clock: Clock,
+        url_of: impl Fn(&str) -> String,
+    ) -> Result<Self, StartError> {
+        let settings = Settings::new(lookup, clock, DATABASE_CONNECTIONS)?;
+        let stores = RefCell::new(vec![settings.store()]);
+        let functions = in_process::functions(&|name| {
+            let settings = settings.with_database(&url_of(name), DATABASE_CONNECTIONS)?;
+            stores.borrow_mut().push(settings.store());
+            Ok(settings)
         })?;
-        tracing::info!(steps_applied = migrated.steps_applied, "database is up to date");
-        Ok(Self { functions, store: settings.store() })
+        Ok(Self { functions, stores: stores.into_inner() })
     }
 
     /// The function of the binary `name`; `None` if it is none of the chat's.
@@ -61,8 +78,18 @@ impl Chat {
 
     /// Closes the database.
     pub async fn close(&self) {
-        self.store.close().await;
+        for store in &self.stores {
+            store.close().await;
+        }
     }
+}
+
+async fn bring_up_to_date(settings: &Settings) -> Result<(), StartError> {
+    let migrated = migrate::Migrate::new(settings).migrate().await.map_err(|error| {
+        StartError::Database(error.source().map_or_else(|| error.to_string(), causes))
+    })?;
+    tracing::info!(steps_applied = migrated.steps_applied, "database is up to date");
+    Ok(())
 }
 
 /// Does for the chat's compiled functions what a deployment does: checks the settings, and brings the database up to date.

@@ -20,12 +20,12 @@ use shared::{
 
 use crate::invocation;
 
-/// The functions by the names of their binaries.
+/// The functions by the names of their binaries, with the settings that each is given.
 ///
 /// # Errors
 /// When a setting is missing or bad.
 pub(crate) fn functions(
-    settings: &Settings,
+    settings: SettingsOf<'_>,
 ) -> Result<HashMap<&'static str, Function>, SettingError> {
     Ok(HashMap::from([
         ("register", http::<register::Register>("register", settings)?),
@@ -39,11 +39,14 @@ pub(crate) fn functions(
     ]))
 }
 
+/// The settings of the function of that name.
+type SettingsOf<'a> = &'a dyn Fn(&str) -> Result<Settings, SettingError>;
+
 fn http<F: HttpFunction + 'static>(
     name: &str,
-    settings: &Settings,
+    settings: SettingsOf<'_>,
 ) -> Result<Function, SettingError> {
-    let function = Arc::new(F::new(settings)?);
+    let function = Arc::new(F::new(&settings(name)?)?);
     Ok(handled_by(name, move |event| {
         let function = Arc::clone(&function);
         async move { handle_http(&*function, &event).await }
@@ -52,9 +55,9 @@ fn http<F: HttpFunction + 'static>(
 
 fn websocket<F: WebSocketFunction + 'static>(
     name: &str,
-    settings: &Settings,
+    settings: SettingsOf<'_>,
 ) -> Result<Function, SettingError> {
-    let function = Arc::new(F::new(settings)?);
+    let function = Arc::new(F::new(&settings(name)?)?);
     Ok(handled_by(name, move |event| {
         let function = Arc::clone(&function);
         async move { handle_websocket(&*function, &event).await }

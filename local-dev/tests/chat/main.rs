@@ -36,6 +36,7 @@ mod checker;
 mod concurrency;
 mod day;
 mod described;
+mod dsql;
 mod floods;
 mod handshakes;
 mod history;
@@ -88,6 +89,8 @@ pub enum Needs {
     Sqlite,
     /// PostgreSQL.
     Postgres,
+    /// What makes PostgreSQL Aurora DSQL.
+    Dsql,
     /// A browser.
     Chromium,
     /// The functions as `cargo xtask build` makes them, for PostgreSQL.
@@ -95,6 +98,10 @@ pub enum Needs {
     /// Node, and no database.
     Node,
 }
+
+/// The modules whose stories run in roles on Aurora DSQL, too, or what stands for it.
+const ON_DSQL: [&str; 6] =
+    ["accounts::", "bad_input::", "chat::", "handshakes::", "history::", "sessions::"];
 
 fn all_stories() -> impl Iterator<Item = Story> {
     [
@@ -106,6 +113,7 @@ fn all_stories() -> impl Iterator<Item = Story> {
         history::stories(),
         chat::stories(),
         storage::stories(),
+        dsql::stories(),
         floods::stories(),
         outages::stories(),
         checker::stories(),
@@ -137,7 +145,12 @@ fn main() -> ExitCode {
         let on_postgres = || trial(&story, "postgres", postgres.clone().map(Backend::Postgres));
         let on_bootstraps =
             || trial(&story, "bootstraps", postgres.clone().map(Backend::Bootstraps));
+        let on_dsql = || trial(&story, "dsql", postgres.clone().map(Backend::Dsql));
         match story.needs {
+            Needs::Nothing if ON_DSQL.iter().any(|module| story.name.starts_with(module)) => {
+                vec![on_sqlite(), on_postgres(), on_bootstraps(), on_dsql()]
+            }
+            Needs::Dsql => vec![on_dsql()],
             Needs::Nothing | Needs::Chromium => vec![on_sqlite(), on_postgres(), on_bootstraps()],
             Needs::InProcess | Needs::FakeTime => vec![on_sqlite(), on_postgres()],
             Needs::Postgres => vec![on_postgres(), on_bootstraps()],

@@ -62,7 +62,9 @@ impl Cluster {
             "" => ADMIN.to_owned(),
             role if is_role(role) => role.to_owned(),
             _ => {
-                return Err("must name a role of a-z, 0-9 and _, beginning with a letter".to_owned());
+                return Err(
+                    "must name a role of a-z, 0-9 and _, beginning with a letter".to_owned()
+                );
             }
         };
         let (mut region, mut root_certificate) = (region_of(&host), None);

@@ -98,13 +98,13 @@ impl Connections {
     /// A connection that lives, as far as one can know.
     pub(super) async fn acquire(&self) -> sqlx::Result<Lease<'_>> {
         let permit = self.permits.acquire().await.map_err(|_closed| sqlx::Error::PoolClosed)?;
-        let (connection, opened, was_kept) = match self.take_idle().await {
-            Some(Idle { connection, opened, .. }) => (connection, opened, true),
-            None => {
+        let (connection, opened, was_kept) =
+            if let Some(Idle { connection, opened, .. }) = self.take_idle().await {
+                (connection, opened, true)
+            } else {
                 let opened = Instant::now();
                 (self.connect().await?, opened, false)
-            }
-        };
+            };
         Ok(Lease { home: self, connection: Some(connection), opened, was_kept, _permit: permit })
     }
 

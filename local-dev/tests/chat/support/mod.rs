@@ -4,6 +4,7 @@ pub mod bootstraps;
 pub mod browser;
 pub mod connections;
 pub mod descriptions;
+pub mod dsql;
 pub mod http;
 pub mod leaks;
 pub mod postgres;
@@ -27,6 +28,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bootstraps::FakeTime;
+use dsql::Dsql;
 use gateway::{
     Credentials, Gateway, Limits,
     server::{Bound, Server},
@@ -50,8 +52,8 @@ use shared::{
     clock::{Clock, UnixMillis},
     frame::Protocol,
     rate::MessageRate,
-    settings::Lookup,
-    store::{Drafts, NewConnection, Outcome, Store},
+    settings::{Lookup, Settings},
+    store::{Drafts, NewConnection, Outcome, ROLES, RoleArns, Store},
     token::SessionId,
 };
 use tempfile::TempDir;
@@ -73,6 +75,8 @@ pub enum Backend {
     Postgres(Arc<Postgres>),
     /// PostgreSQL, and functions compiled as Lambda runs them.
     Bootstraps(Arc<Postgres>),
+    /// PostgreSQL behind what makes it Aurora DSQL, and functions in this process, each in its own role.
+    Dsql(Arc<Postgres>),
 }
 
 impl Backend {
@@ -81,12 +85,16 @@ impl Backend {
         match self {
             Self::Sqlite => format!("sqlite://{}", directory.path().join(name).display()),
             Self::Postgres(server) | Self::Bootstraps(server) => server.create_database().await,
+            Self::Dsql(server) => {
+                // Whoever looks from beside finds the tables where they are there.
+                format!("{}?options[search_path]=chat", server.create_database().await)
+            }
         }
     }
 
     /// Deletes a database that this made.
     pub async fn clean_up(&self, url: &str) {
-        if let Self::Postgres(server) | Self::Bootstraps(server) = self {
+        if let Self::Postgres(server) | Self::Bootstraps(server) | Self::Dsql(server) = self {
             server.drop_database(url).await;
         }
     }
@@ -95,7 +103,7 @@ impl Backend {
     fn bcrypt_cost(&self) -> &'static str {
         match self {
             Self::Sqlite => "4",
-            Self::Postgres(_) | Self::Bootstraps(_) => "10",
+            Self::Postgres(_) | Self::Bootstraps(_) | Self::Dsql(_) => "10",
         }
     }
 }
@@ -135,6 +143,7 @@ pub struct World {
     directory: Arc<TempDir>,
     settings: HashMap<String, String>,
     store: Store,
+    dsql: Option<Dsql>,
     server: Option<(Server, Runner)>,
     after: Sender<Afterwards>,
 }
@@ -185,7 +194,7 @@ impl World {
             // Most stories say a lot while their clock stands still.
             ("MESSAGE_RATE_LIMIT", "1000/1"),
             ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
-            ("AWS_SECRET_ACCESS_KEY", "a secret access key of the tests"),
+            ("AWS_SECRET_ACCESS_KEY", dsql::SECRET_KEY),
             ("AWS_SESSION_TOKEN", "a session token of the tests"),
         ];
         leaks::remember(Secret::Password, Self::PASSWORD);
@@ -196,9 +205,22 @@ impl World {
         let clock = MovableClock::start(fake_time);
         let room = Room::new(String::new());
         let directory = Arc::new(directory);
-        let server = None;
-        let mut world =
-            Self { room, clock, backend, database_url, directory, settings, store, server, after };
+        let dsql = match &backend {
+            Backend::Dsql(_) => Some(Dsql::before(&database_url).await),
+            _ => None,
+        };
+        let mut world = Self {
+            room,
+            clock,
+            backend,
+            database_url,
+            directory,
+            settings,
+            store,
+            dsql,
+            server: None,
+            after,
+        };
         world.serve().await;
         world
     }
@@ -257,6 +279,9 @@ impl World {
         settings: HashMap<String, String>,
         authority: String,
     ) -> Runner {
+        if let Some(dsql) = &self.dsql {
+            return Runner::InProcess(self.start_in_roles(dsql).await);
+        }
         let chat = Chat::start(lookup.clone(), self.clock.clock()).await.unwrap();
         let Some(fake_time) = &self.clock.fake_time else {
             return Runner::InProcess(chat);
@@ -281,6 +306,24 @@ impl World {
             authority,
         };
         Runner::Bootstraps(Bootstraps::new(options), Box::new(environment))
+    }
+
+    /// Does what a deployment does, then starts each function in its own role.
+    async fn start_in_roles(&self, dsql: &Dsql) -> Chat {
+        let mut settings = self.settings.clone();
+        settings.insert("DATABASE_URL".to_owned(), dsql.url("admin"));
+        settings.insert("CONNECTIONS_ENDPOINT".to_owned(), format!("{}/ws", self.base_url()));
+        let lookup = Lookup::from_fn(move |name| settings.get(name).cloned());
+        let admin = Settings::new(lookup.clone(), self.clock.clock(), 1).unwrap().store();
+        admin.migrate(&self.clock.clock()).await.unwrap();
+        admin.keep_roles(Some(&role_arns("chat")), None).await.unwrap();
+        admin.close().await;
+        Chat::start_in_roles(lookup, self.clock.clock(), |name| dsql.url(name)).unwrap()
+    }
+
+    /// The cluster that the chat runs on.
+    pub fn dsql(&self) -> &Dsql {
+        self.dsql.as_ref().expect("the story needs it")
     }
 
     pub fn database_url(&self) -> &str {
@@ -371,6 +414,13 @@ impl World {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
+}
+
+/// An IAM role for each function, of a stack of that name.
+pub fn role_arns(stack: &str) -> RoleArns {
+    let arn = |name: &str| format!("arn:aws:iam::123456789012:role/{stack}-{name}");
+    let arns = ROLES.iter().map(|role| (role.name.to_owned(), arn(role.name))).collect();
+    RoleArns::new(arns).unwrap()
 }
 
 /// The session that a token belongs to.
