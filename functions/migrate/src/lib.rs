@@ -97,6 +97,11 @@ impl Migrate {
         Ok(Migrated { steps_applied: self.store.migrate(&self.clock).await? })
     }
 
+    /// Closes the database.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+
     /// Does what a request asks for and tells CloudFormation what came of it: it waits for an hour otherwise. Only when it
     /// can't be told this fails, so that Lambda asks again.
     async fn serve_cloudformation(&self, event: Value, deadline: u64) -> Result<Value> {

@@ -35,6 +35,7 @@ mod chat;
 mod checker;
 mod concurrency;
 mod day;
+mod deployments;
 mod described;
 mod dsql;
 mod floods;
@@ -44,6 +45,7 @@ mod leaks;
 mod modules;
 mod outages;
 mod processes;
+mod roles;
 mod session_properties;
 mod sessions;
 mod storage;
@@ -114,6 +116,8 @@ fn all_stories() -> impl Iterator<Item = Story> {
         chat::stories(),
         storage::stories(),
         dsql::stories(),
+        roles::stories(),
+        deployments::stories(),
         floods::stories(),
         outages::stories(),
         checker::stories(),

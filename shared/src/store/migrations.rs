@@ -151,11 +151,11 @@ fn is_just_being_made(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| matches!(&*code, "23505" | "42710" | "42P06" | "42P07"))
 }
 
-/// `add column` has no `if not exists` in SQLite. A program that died after the statement and before it was remembered
-/// must not stop the next one.
+/// `add column` has no `if not exists` in SQLite, `create role` has none at all. A program that died after the statement
+/// and before it was remembered must not stop the next one.
 fn is_done_already(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| {
-        error.code().is_some_and(|code| code == "42701")
+        error.code().is_some_and(|code| matches!(&*code, "42701" | "42710"))
             || error.message().starts_with("duplicate column name")
     })
 }

@@ -2,6 +2,7 @@
 
 pub mod bootstraps;
 pub mod browser;
+pub mod callbacks;
 pub mod connections;
 pub mod descriptions;
 pub mod dsql;
@@ -280,7 +281,7 @@ impl World {
         authority: String,
     ) -> Runner {
         if let Some(dsql) = &self.dsql {
-            return Runner::InProcess(self.start_in_roles(dsql).await);
+            return Runner::InProcess(self.start_in_roles(dsql, lookup).await);
         }
         let chat = Chat::start(lookup.clone(), self.clock.clock()).await.unwrap();
         let Some(fake_time) = &self.clock.fake_time else {
@@ -309,11 +310,12 @@ impl World {
     }
 
     /// Does what a deployment does, then starts each function in its own role.
-    async fn start_in_roles(&self, dsql: &Dsql) -> Chat {
-        let mut settings = self.settings.clone();
-        settings.insert("DATABASE_URL".to_owned(), dsql.url("admin"));
-        settings.insert("CONNECTIONS_ENDPOINT".to_owned(), format!("{}/ws", self.base_url()));
-        let lookup = Lookup::from_fn(move |name| settings.get(name).cloned());
+    async fn start_in_roles(&self, dsql: &Dsql, lookup: Lookup) -> Chat {
+        let url = dsql.url("admin");
+        let lookup = Lookup::from_fn(move |name| match name {
+            "DATABASE_URL" => Some(url.clone()),
+            name => lookup.get(name),
+        });
         let admin = Settings::new(lookup.clone(), self.clock.clock(), 1).unwrap().store();
         admin.migrate(&self.clock.clock()).await.unwrap();
         admin.keep_roles(Some(&role_arns("chat")), None).await.unwrap();
@@ -369,12 +371,32 @@ impl World {
         ids
     }
 
+    /// The chat's settings with another database.
+    pub fn settings_at(&self, database_url: &str) -> Settings {
+        let (settings, url) = (self.settings.clone(), database_url.to_owned());
+        let lookup = Lookup::from_fn(move |name| match name {
+            "DATABASE_URL" => Some(url.clone()),
+            name => settings.get(name).cloned(),
+        });
+        Settings::new(lookup, Clock::system(), 1).unwrap()
+    }
+
+    /// The store of such settings.
+    pub fn store_at(&self, database_url: &str) -> Store {
+        self.settings_at(database_url).store()
+    }
+
     /// Adds a row for a connection that isn't there.
     pub async fn insert_connection(&self, user: &User, id: &str) {
+        self.insert_connection_of(&user.access, &user.username, id).await;
+    }
+
+    /// The same by an access token and its user's name.
+    pub async fn insert_connection_of(&self, access: &str, username: &str, id: &str) {
         let connection = NewConnection {
             id,
-            username: &Username::parse(&user.username).unwrap(),
-            session: &session_of(&user.access),
+            username: &Username::parse(username).unwrap(),
+            session: &session_of(access),
             protocol: Protocol::ChatV1,
             now: self.clock.clock().now(),
         };
@@ -418,9 +440,12 @@ impl World {
 
 /// An IAM role for each function, of a stack of that name.
 pub fn role_arns(stack: &str) -> RoleArns {
+    RoleArns::new(role_arns_by_name(stack)).unwrap()
+}
+
+pub fn role_arns_by_name(stack: &str) -> BTreeMap<String, String> {
     let arn = |name: &str| format!("arn:aws:iam::123456789012:role/{stack}-{name}");
-    let arns = ROLES.iter().map(|role| (role.name.to_owned(), arn(role.name))).collect();
-    RoleArns::new(arns).unwrap()
+    ROLES.iter().map(|role| (role.name.to_owned(), arn(role.name))).collect()
 }
 
 /// The session that a token belongs to.

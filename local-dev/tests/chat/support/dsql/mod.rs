@@ -16,12 +16,15 @@ use std::{
 };
 
 use local_dev::certificate::Certificate;
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{
+    Connection, Executor, PgConnection,
+    postgres::{PgConnectOptions, PgSslMode},
+};
+use tempfile::NamedTempFile;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
-pub use rules::{Kind, kind_of, statements};
-pub use token::check as check_token;
+use rules::Kind;
 
 /// Where the cluster is.
 pub const REGION: &str = "eu-west-1";
@@ -32,7 +35,8 @@ pub const SECRET_KEY: &str = "a secret access key of the tests";
 /// The server. It ends with its story.
 pub struct Dsql {
     port: u16,
-    certificate: Certificate,
+    /// The file with the certificate to trust.
+    certificate: NamedTempFile,
     state: Arc<State>,
     task: JoinHandle<()>,
 }
@@ -42,7 +46,7 @@ struct State {
     /// The database, as its owner.
     url: url::Url,
     acceptor: TlsAcceptor,
-    /// How many transactions fail before one succeeds: those for which it says so, by their number.
+    /// Says of each transaction whether it fails at its end.
     conflicts: Mutex<Box<dyn FnMut() -> bool + Send>>,
     conflicted: AtomicU32,
     /// What was refused because DSQL lacks it.
@@ -65,10 +69,10 @@ impl Dsql {
             grant select on sys.iam_pg_role_mappings to public";
         owner.execute(catalogue).await.unwrap();
         owner.close().await.unwrap();
-        let certificate = Certificate::generate(&[]).unwrap();
+        let own = Certificate::generate(&[]).unwrap();
         let state = Arc::new(State {
             url: url::Url::parse(url).unwrap(),
-            acceptor: TlsAcceptor::from(Arc::clone(&certificate.server)),
+            acceptor: TlsAcceptor::from(Arc::clone(&own.server)),
             conflicts: Mutex::new(Box::new(|| false)),
             conflicted: AtomicU32::new(0),
             refused: Mutex::default(),
@@ -87,14 +91,25 @@ impl Dsql {
                 }
             }
         });
-        Self { port, certificate, state, task }
+        Self { port, certificate: first_of(&own), state, task }
     }
 
     /// The URL of the cluster for a role.
     pub fn url(&self, role: &str) -> String {
-        let [(_, file), ..] = self.certificate.variables();
-        let (port, file) = (self.port, file.display());
+        let (port, file) = (self.port, self.certificate.path().display());
         format!("dsql://{role}@localhost:{port}/postgres?region={REGION}&sslrootcert={file}")
+    }
+
+    /// How to connect as a role with a token that is not the product's.
+    pub fn options(&self, role: &str) -> PgConnectOptions {
+        PgConnectOptions::new_without_pgpass()
+            .host("localhost")
+            .port(self.port)
+            .username(role)
+            .password(&token::make("localhost", role, REGION, SECRET_KEY))
+            .database("postgres")
+            .ssl_mode(PgSslMode::VerifyFull)
+            .ssl_root_cert(self.certificate.path())
     }
 
     /// Has transactions fail at their end for which `fails` says so.
@@ -112,7 +127,12 @@ impl Dsql {
         std::mem::take(&mut self.state.refused.lock().unwrap())
     }
 
-    /// How many statements were denied until now for lack of a privilege.
+    /// How many statements were denied for lack of a privilege since that was last taken.
+    pub fn denied(&self) -> u32 {
+        self.state.denied.load(Ordering::Relaxed)
+    }
+
+    /// The same, and begins to count anew.
     pub fn take_denied(&self) -> u32 {
         self.state.denied.swap(0, Ordering::Relaxed)
     }
@@ -143,6 +163,17 @@ impl Dsql {
         }
         mappings
     }
+}
+
+/// A file with nothing but a certificate: all that the system trusts would be read for each connection.
+fn first_of(certificate: &Certificate) -> NamedTempFile {
+    const END: &str = "-----END CERTIFICATE-----";
+    let [(_, bundle), ..] = certificate.variables();
+    let bundle = std::fs::read_to_string(bundle).unwrap();
+    let file = NamedTempFile::new().unwrap();
+    let end = bundle.find(END).unwrap() + END.len();
+    std::fs::write(file.path(), &bundle[..end]).unwrap();
+    file
 }
 
 impl Drop for Dsql {

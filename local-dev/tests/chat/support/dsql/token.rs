@@ -10,6 +10,23 @@ use url::Url;
 
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// A token for `role` at `host`.
+pub fn make(host: &str, role: &str, region: &str, secret: &str) -> String {
+    let day = "20261123";
+    let action = if role == "admin" { "DbConnectAdmin" } else { "DbConnect" };
+    let query = [
+        ("Action", action),
+        ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
+        ("X-Amz-Credential", &format!("AKIDEXAMPLE/{day}/{region}/dsql/aws4_request")),
+        ("X-Amz-Date", "20261123T101500Z"),
+        ("X-Amz-Expires", "900"),
+        ("X-Amz-SignedHeaders", "host"),
+    ];
+    let query = query.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let signature = sign(&query, host, region, secret);
+    format!("{host}/?{}&X-Amz-Signature={signature}", encoded(&query))
+}
+
 /// Checks a token for `role` at `host`.
 ///
 /// # Errors
@@ -25,16 +42,14 @@ pub fn check(
     if url.host_str() != Some(host) {
         return Err("it is for another host".to_owned());
     }
-    let mut query: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
+    let mut query: Query = url.query_pairs().into_owned().collect();
     let signature = query.remove("X-Amz-Signature").ok_or("it is not signed")?;
-    let due = if role == "admin" { "DbConnectAdmin" } else { "DbConnect" };
-    let date = query.get("X-Amz-Date").cloned().unwrap_or_default();
-    let day = date.get(..8).ok_or("it has no date")?;
-    let scope = format!("{day}/{region}/dsql/aws4_request");
+    let action = if role == "admin" { "DbConnectAdmin" } else { "DbConnect" };
+    let day = query.get("X-Amz-Date").and_then(|date| date.get(..8)).ok_or("it has no date")?;
     for (name, value) in [
-        ("Action", due),
+        ("Action", action),
         ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
-        ("X-Amz-Credential", &format!("AKIDEXAMPLE/{scope}")),
+        ("X-Amz-Credential", &format!("AKIDEXAMPLE/{day}/{region}/dsql/aws4_request")),
         ("X-Amz-Expires", "900"),
         ("X-Amz-SignedHeaders", "host"),
     ] {
@@ -42,21 +57,34 @@ pub fn check(
             return Err(format!("its {name} is wrong"));
         }
     }
-    let pairs: Vec<String> =
-        query.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
-    let nothing = hex::encode(Sha256::digest(b""));
-    let request = format!("GET\n/\n{}\nhost:{host}\n\nhost\n{nothing}", pairs.join("&"));
-    let request = hex::encode(Sha256::digest(request.as_bytes()));
-    let text = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{request}");
-    let mut key = format!("AWS4{secret}").into_bytes();
-    for part in [day, region, "dsql", "aws4_request"] {
-        key = authenticate(&key, part);
-    }
-    if hex::encode(authenticate(&key, &text)) == signature {
+    if sign(&query, host, region, secret) == signature {
         Ok(())
     } else {
         Err("its signature is wrong".to_owned())
     }
+}
+
+/// What is in the URL, in order.
+type Query = BTreeMap<String, String>;
+
+fn sign(query: &Query, host: &str, region: &str, secret: &str) -> String {
+    let date = &query["X-Amz-Date"];
+    let day = &date[..8];
+    let nothing = hex::encode(Sha256::digest(b""));
+    let request = format!("GET\n/\n{}\nhost:{host}\n\nhost\n{nothing}", encoded(query));
+    let request = hex::encode(Sha256::digest(request.as_bytes()));
+    let text = format!("AWS4-HMAC-SHA256\n{date}\n{day}/{region}/dsql/aws4_request\n{request}");
+    let mut key = format!("AWS4{secret}").into_bytes();
+    for part in [day, region, "dsql", "aws4_request"] {
+        key = authenticate(&key, part);
+    }
+    hex::encode(authenticate(&key, &text))
+}
+
+fn encoded(query: &Query) -> String {
+    let pairs: Vec<String> =
+        query.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+    pairs.join("&")
 }
 
 fn encode(text: &str) -> String {

@@ -1,0 +1,60 @@
+//! Where CloudFormation waits for what comes of its requests.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{
+    Router,
+    body::Bytes,
+    http::{HeaderMap, Method, StatusCode, Uri},
+};
+use serde_json::Value;
+use tokio::{net::TcpListener, sync::mpsc};
+
+/// The server. It ends with its story.
+pub struct Callbacks {
+    /// What a request says: it has been signed as it is.
+    pub url: String,
+    failures: Arc<Mutex<u32>>,
+    taken: mpsc::UnboundedReceiver<Value>,
+}
+
+impl Callbacks {
+    pub async fn listen() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let path = "/arn%3Aaws%3Acloudformation%3Astack/chat%7CSchema?X-Amz-Expires=7200&X-Amz-Signature=01%2Fef";
+        let url = format!("http://{}{path}", listener.local_addr().unwrap());
+        let (put, taken) = mpsc::unbounded_channel();
+        let failures = Arc::<Mutex<u32>>::default();
+        let router = Router::new().fallback({
+            let failures = Arc::clone(&failures);
+            async move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+                assert_eq!((method, uri.to_string().as_str()), (Method::PUT, path));
+                assert_eq!(headers["content-type"], "");
+                assert_eq!(headers["content-length"], body.len().to_string());
+                assert_eq!(headers.get("transfer-encoding"), None);
+                assert!(body.len() <= 4096, "{} bytes", body.len());
+                let mut failures = failures.lock().unwrap();
+                if *failures > 0 {
+                    *failures -= 1;
+                    return StatusCode::SERVICE_UNAVAILABLE;
+                }
+                put.send(serde_json::from_slice(&body).unwrap()).unwrap();
+                StatusCode::OK
+            }
+        });
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, failures, taken }
+    }
+
+    /// Has the next requests answered 503.
+    pub fn fail(&self, times: u32) {
+        *self.failures.lock().unwrap() = times;
+    }
+
+    /// The one answer that has come.
+    pub fn take(&mut self) -> Value {
+        let taken = self.taken.try_recv().unwrap();
+        assert!(self.taken.is_empty(), "one answer was due");
+        taken
+    }
+}
