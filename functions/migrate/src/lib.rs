@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::{
     Error, Result,
-    clock::{Clock, UnixMillis},
+    clock::Clock,
     settings::Settings,
     store::{Status, Store},
 };
@@ -53,7 +53,8 @@ struct Ask {
 struct Now {
     #[serde(flatten)]
     status: Status,
-    now: UnixMillis,
+    /// In milliseconds since the Unix epoch.
+    now: i64,
 }
 
 impl Migrate {
@@ -80,7 +81,7 @@ impl Migrate {
             None => serde_json::to_value(self.migrate().await?),
             Some("status") => {
                 let status = self.store.migration_status().await?;
-                serde_json::to_value(Now { status, now: self.clock.now() })
+                serde_json::to_value(Now { status, now: self.clock.now().0 })
             }
             Some(other) => {
                 return Err(Error::Malformed(format!("There is no action {other:?}: {ALLOWED}.")));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::json;
 use shared::store::{Privilege, ROLES};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -66,8 +67,8 @@ async fn use_everything(world: &World, owner: &mut PgConnection, old_hash: &str,
         return;
     };
     let mut socket = world.handshake(&second.0).open().await.ok();
-    for (access, id) in [(&first.0, "of-the-first"), (&second.0, "of-the-second")] {
-        world.insert_connection_of(access, "alice", &format!("{id}-{number}")).await;
+    for (access, which) in [(&first.0, 1), (&second.0, 2)] {
+        world.insert_connection_of(access, "alice", &gone(which, number)).await;
     }
     world.clock.advance(Duration::from_mins(1));
     if let Some(socket) = &mut socket {
@@ -76,8 +77,8 @@ async fn use_everything(world: &World, owner: &mut PgConnection, old_hash: &str,
         socket.next_frame().await;
     }
     http.get("/auth/messages", &second.0).await;
-    for (access, id) in [(&first.0, "again-of-the-first"), (&second.0, "again-of-the-second")] {
-        world.insert_connection_of(access, "alice", &format!("{id}-{number}")).await;
+    for (access, which) in [(&first.0, 3), (&second.0, 4)] {
+        world.insert_connection_of(access, "alice", &gone(which, number)).await;
     }
     world.clock.advance(Duration::from_mins(1));
     // The third presents a token that is too old, which ends the session.
@@ -96,6 +97,11 @@ async fn use_everything(world: &World, owner: &mut PgConnection, old_hash: &str,
         })
         .await;
     world.delete_connections().await;
+}
+
+/// The id of a connection that isn't there; the API takes nothing for an id that can be none.
+fn gone(which: u32, number: u32) -> String {
+    BASE64_STANDARD.encode(format!("{which}{number:010}"))
 }
 
 /// The access token and the refresh token of an answer.

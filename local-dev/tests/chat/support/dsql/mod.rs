@@ -142,6 +142,12 @@ impl Dsql {
         self.state.opened.load(Ordering::Relaxed)
     }
 
+    /// The same for somebody who has another thread.
+    pub fn opened_from_afar(&self) -> impl Fn() -> u32 + Send + use<> {
+        let state = Arc::clone(&self.state);
+        move || state.opened.load(Ordering::Relaxed)
+    }
+
     /// Ends sessions that are older, in whatever they do.
     pub fn end_sessions_of(&self, age: Duration) {
         self.state.age_max.send_replace(age);

@@ -103,11 +103,12 @@ pub fn kind_of(statement: &str) -> Result<Kind, String> {
         ["set", name, ..] => lacks(&format!("set {name}")),
         ["aws", "iam", "grant" | "revoke", ..] => Ok(Kind::Iam),
         ["create", ref rest @ ..] => create(rest, &words),
-        ["alter" | "drop" | "grant" | "revoke" | "comment", what, ..]
-            if !matches!(what, "trigger" | "extension" | "database" | "system" | "default") =>
-        {
-            Ok(Kind::Ddl)
-        }
+        [
+            "alter" | "drop",
+            what @ ("trigger" | "extension" | "database" | "system" | "default"),
+            ..,
+        ] => lacks(what),
+        ["alter" | "drop" | "grant" | "revoke" | "comment", ..] => Ok(Kind::Ddl),
         [first, ..] => lacks(first),
         [] => Ok(Kind::Read),
     }
