@@ -30,7 +30,9 @@ async fn no_privilege_can_be_spared(world: World) {
         world
     };
     let mut number = 0;
-    use_everything(&world, &mut owner, &old_hash, number).await;
+    for role in ROLES {
+        use_function(&world, &mut owner, role.name, &old_hash, number).await;
+    }
     assert_eq!(world.dsql().take_denied(), 0, "something is denied that is needed");
     // `broadcast` has stories of its own.
     for role in ROLES.iter().filter(|role| role.name != "broadcast") {
@@ -40,7 +42,7 @@ async fn no_privilege_can_be_spared(world: World) {
                 let name = role.name;
                 let revoke = format!("revoke {privilege} on {table} from \"{name}\"");
                 owner.execute(AssertSqlSafe(revoke)).await.unwrap();
-                use_everything(&world, &mut owner, &old_hash, number).await;
+                use_function(&world, &mut owner, name, &old_hash, number).await;
                 assert_ne!(world.dsql().take_denied(), 0, "{name} needs no {privilege} on {table}");
                 let grant = format!("grant {privilege} on {table} to \"{name}\"");
                 owner.execute(AssertSqlSafe(grant)).await.unwrap();
@@ -49,59 +51,71 @@ async fn no_privilege_can_be_spared(world: World) {
     }
 }
 
-/// Has every function run all of its statements, unless it is denied one.
-async fn use_everything(world: &World, owner: &mut PgConnection, old_hash: &str, number: u32) {
+/// Has a function run all of its statements, until it is denied one.
+async fn use_function(
+    world: &World,
+    owner: &mut PgConnection,
+    name: &str,
+    old_hash: &str,
+    number: u32,
+) {
     let http = &world.http;
-    sqlx::query("update users set password_hash = $1 where username = 'alice'")
-        .bind(old_hash)
-        .execute(&mut *owner)
-        .await
-        .unwrap();
-    let account = json!({"username": format!("user{number}"), "password": World::PASSWORD});
-    http.post("/auth/register", &account).await;
+    if name == "register" {
+        let account = json!({"username": format!("user{number}"), "password": World::PASSWORD});
+        http.post("/auth/register", &account).await;
+        return;
+    }
+    if name == "login" {
+        let sql = "update users set password_hash = $1 where username = 'alice'";
+        sqlx::query(sql).bind(old_hash).execute(&mut *owner).await.unwrap();
+    }
     let login = json!({"username": "alice", "password": World::PASSWORD});
-    let (Some(first), Some(second)) = (
-        tokens(&http.post("/auth/login", &login).await.body),
-        tokens(&http.post("/auth/login", &login).await.body),
-    ) else {
+    let Some((access, refresh)) = tokens(&http.post("/auth/login", &login).await.body) else {
         return;
     };
-    let mut socket = world.handshake(&second.0).open().await.ok();
-    for (access, which) in [(&first.0, 1), (&second.0, 2)] {
-        world.insert_connection_of(access, "alice", &gone(which, number)).await;
+    let is_over = async || {
+        let what = "nobody is left, or somebody is denied something";
+        let is_so = async || world.dsql().denied() > 0 || world.connection_ids().await.is_empty();
+        world.until(what, is_so).await;
+    };
+    // Who is to be told, found gone and forgotten.
+    if matches!(name, "refresh" | "logout" | "message") {
+        let id = BASE64_STANDARD.encode(format!("{number:011}"));
+        world.insert_connection_of(&access, "alice", &id).await;
+        world.clock.advance(Duration::from_mins(1));
     }
-    world.clock.advance(Duration::from_mins(1));
-    if let Some(socket) = &mut socket {
-        // The rows are of nothing that is there: the broadcast forgets them.
-        socket.say("hello", &number.to_string()).await;
-        socket.next_frame().await;
+    match name {
+        "messages" => drop(http.get("/auth/messages", &access).await),
+        "refresh" => {
+            // The third time its token is too old, which ends the session.
+            let mut presented = refresh.clone();
+            for _ in 0..2 {
+                let answer = http.post("/auth/refresh", &json!({"refresh_token": presented})).await;
+                answer.body["refresh_token"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .clone_into(&mut presented);
+            }
+            http.post("/auth/refresh", &json!({"refresh_token": refresh})).await;
+        }
+        "logout" => drop(http.post("/auth/logout", &json!({"refresh_token": refresh})).await),
+        "connect" | "message" | "disconnect" => {
+            if let Ok(mut socket) = world.handshake(&access).open().await {
+                if name == "message" {
+                    socket.say("hello", &number.to_string()).await;
+                    socket.next_frame().await;
+                    let is_alone = async || {
+                        world.dsql().denied() > 0 || world.connection_ids().await.len() == 1
+                    };
+                    world.until("the other is forgotten, or that is denied", is_alone).await;
+                }
+                socket.close().await;
+            }
+        }
+        _ => {}
     }
-    http.get("/auth/messages", &second.0).await;
-    for (access, which) in [(&first.0, 3), (&second.0, 4)] {
-        world.insert_connection_of(access, "alice", &gone(which, number)).await;
-    }
-    world.clock.advance(Duration::from_mins(1));
-    // The third presents a token that is too old, which ends the session.
-    let mut presented = first.1.clone();
-    for _ in 0..2 {
-        let answer = http.post("/auth/refresh", &json!({"refresh_token": presented})).await;
-        presented = answer.body["refresh_token"].as_str().unwrap_or_default().to_owned();
-    }
-    http.post("/auth/refresh", &json!({"refresh_token": first.1})).await;
-    http.post("/auth/logout", &json!({"refresh_token": second.1})).await;
-    drop(socket);
-    let is_denied = async || world.dsql().denied() > 0;
-    world
-        .until("everybody is gone, or somebody is denied something", async || {
-            is_denied().await || world.connection_ids().await.is_empty()
-        })
-        .await;
+    is_over().await;
     world.delete_connections().await;
-}
-
-/// The id of a connection that isn't there; the API takes nothing for an id that can be none.
-fn gone(which: u32, number: u32) -> String {
-    BASE64_STANDARD.encode(format!("{which}{number:010}"))
 }
 
 /// The access token and the refresh token of an answer.
