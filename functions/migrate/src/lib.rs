@@ -29,6 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// What of the time is kept for telling CloudFormation.
 const TIME_TO_TELL: Duration = Duration::from_secs(15);
 
+/// What an event may ask for.
+const ALLOWED: &str = "an empty object migrates, {\"action\":\"status\"} tells how far the schema has come, and \
+                       CloudFormation sends the request of a custom resource";
+
 /// The function and what it needs.
 pub struct Migrate {
     store: Store,
@@ -72,8 +76,6 @@ impl Migrate {
         if event.get("RequestType").is_some() || event.get("ResponseURL").is_some() {
             return self.serve_cloudformation(event, deadline).await;
         }
-        const ALLOWED: &str = "an empty object migrates, {\"action\":\"status\"} tells how far the schema has come, and \
-                               CloudFormation sends the request of a custom resource";
         let ask: Ask = serde_json::from_value(event).map_err(|error| {
             Error::Malformed(format!("The event is none that is known ({error}): {ALLOWED}."))
         })?;

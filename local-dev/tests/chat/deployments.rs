@@ -26,7 +26,7 @@ crate::stories! {
 }
 
 /// A request, as CloudFormation sends it.
-fn request(kind: &str, callbacks: &Callbacks, roles: Option<BTreeMap<String, String>>) -> Value {
+fn request(kind: &str, callbacks: &Callbacks, roles: Option<&BTreeMap<String, String>>) -> Value {
     let mut event: Value =
         serde_json::from_str(include_str!("../../../functions/migrate/events/create.json"))
             .unwrap();
@@ -74,7 +74,7 @@ async fn a_deployment_makes_schema_and_roles(world: World) {
         world.until("it has been tried twice", async || dsql.opened() >= 2).await;
         dsql.close(false);
     };
-    let create = request("Create", &callbacks, Some(role_arns_by_name("old")));
+    let create = request("Create", &callbacks, Some(&role_arns_by_name("old")));
     tokio::join!(run(create.clone()), opened);
     assert_eq!(callbacks.take(), answer("SUCCESS", "", json!({"steps_applied": STEPS})));
     let mappings = |stacks: &[&str]| -> BTreeMap<String, Vec<String>> {
@@ -92,7 +92,7 @@ async fn a_deployment_makes_schema_and_roles(world: World) {
     assert_eq!(dsql.mappings().await, mappings(&["old"]));
 
     // Functions get other roles: those that still run keep theirs until the next deployment.
-    let mut update = request("Update", &callbacks, Some(role_arns_by_name("new")));
+    let mut update = request("Update", &callbacks, Some(&role_arns_by_name("new")));
     update["OldResourceProperties"] = create["ResourceProperties"].clone();
     run(update.clone()).await;
     assert_eq!(callbacks.take()["Status"], "SUCCESS");
@@ -114,7 +114,7 @@ async fn a_deployment_fails_in_time_when_the_database_is_away(world: World) {
     let mut callbacks = Callbacks::listen().await;
     world.dsql().close(true);
     let migrate = Migrate::new(&world.settings_at(&world.dsql().url("admin")));
-    let event = request("Create", &callbacks, Some(role_arns_by_name("chat")));
+    let event = request("Create", &callbacks, Some(&role_arns_by_name("chat")));
     let began = Instant::now();
     migrate.handle(event.clone(), deadline_in(Duration::from_secs(17))).await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
@@ -175,7 +175,7 @@ async fn a_deployment_without_roles_makes_the_schema(world: World) {
     let deadline = deadline_in(Duration::from_mins(1));
     migrate.handle(request("Create", &callbacks, None), deadline).await.unwrap();
     assert_eq!(callbacks.take(), answer("SUCCESS", "", json!({"steps_applied": STEPS})));
-    let roles = Some(role_arns_by_name("chat"));
+    let roles = Some(&role_arns_by_name("chat"));
     migrate.handle(request("Update", &callbacks, roles), deadline).await.unwrap();
     let taken = callbacks.take();
     assert_eq!(taken["Status"], "FAILED");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use shared::store::{Page, PageRequest};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, error::DatabaseError};
 
 use crate::{
     Needs,
@@ -62,7 +62,7 @@ async fn what_dsql_lacks_is_refused_here(world: World) {
         "select 1; grant select on users to login",
     ] {
         let error = admin.execute(sql).await.unwrap_err();
-        let code = error.as_database_error().and_then(|error| error.code()).unwrap();
+        let code = error.as_database_error().and_then(DatabaseError::code).unwrap();
         assert_eq!(code, "0A000", "{sql}: {error}");
         assert_eq!(world.dsql().take_refused().len(), 1, "{sql}");
     }

@@ -159,9 +159,9 @@ mod tests {
 
     const ENDPOINT: &str = "abcdefghij0123456789klmnop.dsql.eu-west-1.on.aws";
 
-    fn credentials() -> Option<Credentials> {
+    fn credentials() -> Credentials {
         let session_token = Some("a+session/token==".to_owned());
-        Some(Credentials::new("AKIDEXAMPLE", "a secret key", session_token, None, "test"))
+        Credentials::new("AKIDEXAMPLE", "a secret key", session_token, None, "test")
     }
 
     #[test]
@@ -170,9 +170,10 @@ mod tests {
             [("", "DbConnectAdmin"), ("admin@", "DbConnectAdmin"), ("login@", "DbConnect")]
         {
             let cluster =
-                Cluster::parse(&format!("dsql://{role}{ENDPOINT}"), credentials()).unwrap();
-            let token =
-                cluster.token(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_428_900)).unwrap();
+                Cluster::parse(&format!("dsql://{role}{ENDPOINT}"), Some(credentials())).unwrap();
+            let token = cluster
+                .token(SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_428_900_123))
+                .unwrap();
             let url = Url::parse(&format!("https://{token}")).unwrap();
             assert_eq!((url.host_str(), url.path()), (Some(ENDPOINT), "/"));
             let mut query: HashMap<String, String> = url.query_pairs().into_owned().collect();
@@ -195,7 +196,8 @@ mod tests {
 
     #[test]
     fn connections_are_verified_and_go_to_the_endpoint() {
-        let cluster = Cluster::parse(&format!("dsql://login@{ENDPOINT}/postgres"), credentials());
+        let cluster =
+            Cluster::parse(&format!("dsql://login@{ENDPOINT}/postgres"), Some(credentials()));
         let options = cluster.unwrap().options().unwrap();
         assert_eq!((options.get_host(), options.get_port()), (ENDPOINT, 5432));
         assert_eq!((options.get_username(), options.get_database()), ("login", Some("postgres")));
@@ -209,7 +211,7 @@ mod tests {
             ("dsql://abc.dsql-fnh4.us-east-2.on.aws", "us-east-2"),
             ("dsql://db.example.com?region=ap-southeast-1", "ap-southeast-1"),
         ] {
-            assert_eq!(Cluster::parse(url, credentials()).unwrap().region, region);
+            assert_eq!(Cluster::parse(url, Some(credentials())).unwrap().region, region);
         }
     }
 
@@ -230,7 +232,7 @@ mod tests {
             ("dsql://abc.rds.eu-west-1.on.aws", "does not say the region"),
             ("dsql://.dsql.eu-west-1.on.aws", "does not say the region"),
         ] {
-            let error = Cluster::parse(url, credentials()).err().unwrap();
+            let error = Cluster::parse(url, Some(credentials())).err().unwrap();
             assert!(error.starts_with(problem), "{url}: {error}");
             assert!(!error.to_lowercase().contains("hunter2"), "{error}");
         }

@@ -10,6 +10,8 @@ use axum::{
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::mpsc};
 
+use super::leaks::{self, Secret};
+
 /// The server. It ends with its story.
 pub struct Callbacks {
     /// What a request says: it has been signed as it is.
@@ -21,7 +23,8 @@ pub struct Callbacks {
 impl Callbacks {
     pub async fn listen() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let path = "/arn%3Aaws%3Acloudformation%3Astack/chat%7CSchema?X-Amz-Expires=7200&X-Amz-Signature=01%2Fef";
+        let path = "/arn%3Aaws%3Acloudformation%3Astack/chat%7CSchema?X-Amz-Expires=7200&X-Amz-Signature=0b5e5d5c9a7f42e1";
+        leaks::remember(Secret::AwsCredential, "0b5e5d5c9a7f42e1");
         let url = format!("http://{}{path}", listener.local_addr().unwrap());
         let (put, taken) = mpsc::unbounded_channel();
         let failures = Arc::<Mutex<u32>>::default();

@@ -88,7 +88,6 @@ pub fn kind_of(statement: &str) -> Result<Kind, String> {
             if has("share") && !has("key") { lacks("for share") } else { Ok(Kind::Read) }
         }
         ["with", ..] if has("insert") || has("update") || has("delete") => Ok(Kind::Write),
-        ["with", ..] => Ok(Kind::Read),
         ["insert" | "update" | "delete", ..] => Ok(Kind::Write),
         ["begin" | "start", ..] if has("isolation") && !has("repeatable") => {
             lacks("that isolation level")
@@ -109,8 +108,8 @@ pub fn kind_of(statement: &str) -> Result<Kind, String> {
             ..,
         ] => lacks(what),
         ["alter" | "drop" | "grant" | "revoke" | "comment", ..] => Ok(Kind::Ddl),
+        ["with", ..] | [] => Ok(Kind::Read),
         [first, ..] => lacks(first),
-        [] => Ok(Kind::Read),
     }
 }
 
@@ -120,8 +119,7 @@ fn create(rest: &[&str], words: &[&str]) -> Result<Kind, String> {
         rest => rest,
     };
     match rest {
-        ["index", "async", ..] => Ok(Kind::Ddl),
-        ["index", ..] => lacks("create index without async"),
+        ["index", next, ..] if *next != "async" => lacks("create index without async"),
         ["sequence", ..] if !words.contains(&"cache") => lacks("a sequence without cache"),
         ["table", ..] if words.contains(&"identity") && !words.contains(&"cache") => {
             lacks("an identity column without cache")
@@ -129,9 +127,10 @@ fn create(rest: &[&str], words: &[&str]) -> Result<Kind, String> {
         ["function", ..] if !words.windows(2).any(|pair| pair == ["language", "sql"]) => {
             lacks("a function that is not in SQL")
         }
-        ["table" | "view" | "role" | "schema" | "domain" | "sequence" | "function", ..] => {
-            Ok(Kind::Ddl)
-        }
+        [
+            "index" | "table" | "view" | "role" | "schema" | "domain" | "sequence" | "function",
+            ..,
+        ] => Ok(Kind::Ddl),
         [what, ..] => lacks(&format!("create {what}")),
         [] => lacks("create"),
     }

@@ -13,6 +13,7 @@ use super::{
     Kind, REGION, SECRET_KEY, State, rules, token,
     wire::{Message, Wire},
 };
+use crate::support::leaks::{self, Secret};
 
 /// The number that asks for TLS in the place of a version.
 const SSL_REQUEST: u32 = 80_877_103;
@@ -47,6 +48,9 @@ async fn begin(mut client: TcpStream, state: &State) -> Option<()> {
     let role = value("user")?;
     client.send(&[Message::new(b'R', &3_u32.to_be_bytes())]).await?;
     let [password] = client.message().await?.strings();
+    if let Some((_, signature)) = password.split_once("X-Amz-Signature=") {
+        leaks::remember(Secret::AwsCredential, signature);
+    }
     let denied = if *state.is_closed.borrow() {
         Err("the cluster is not ready".to_owned())
     } else if value("database").as_deref() != Some("postgres") {
