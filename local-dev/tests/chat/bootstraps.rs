@@ -12,14 +12,16 @@ use serde_json::{Value, json};
 use shared::{account::Username, clock::UnixMillis, store::NewSession, token::TokenId};
 
 use crate::{
-    Needs,
+    Needs, deployments,
     storage::STEPS,
     support::{
         World,
         bootstraps::{bootstrap, directory},
+        callbacks::Callbacks,
         connections::{FakeConnections, Taken},
+        dsql::{Dsql, SECRET_KEY},
         leaks::{self, Written},
-        session_of,
+        role_arns_by_name, session_of,
     },
 };
 
@@ -27,6 +29,7 @@ crate::stories! {
     Needs::Bootstraps;
     every_bootstrap_answers_its_sample_event,
     message_posts_over_tls_to_where_its_event_came_from,
+    migrate_makes_roles_on_dsql_and_answers_cloudformation_over_tls,
 }
 
 /// The secret that the tokens in the sample events are signed with.
@@ -111,6 +114,32 @@ async fn message_posts_over_tls_to_where_its_event_came_from(world: World) {
     assert_shows(&posts.take(), &world.history(&alice).await[0]);
 }
 
+async fn migrate_makes_roles_on_dsql_and_answers_cloudformation_over_tls(world: World) {
+    let mut callbacks = Callbacks::listen_with_tls().await;
+    let url = world.empty_database().await;
+    let dsql = Dsql::before(&url).await;
+    let certificate = callbacks.certificate.as_ref().unwrap().path().to_str().unwrap().to_owned();
+    let lambda = Lambda {
+        directory: directory().unwrap(),
+        environment: vec![
+            ("DATABASE_URL", dsql.url("admin")),
+            ("SSL_CERT_FILE", certificate),
+            ("LOG", "trace".to_owned()),
+        ],
+    };
+    let status = lambda.invoke_with("migrate", &json!({"action": "status"})).await;
+    assert_eq!((&status["steps_pending"], &status["database"]), (&json!(STEPS), &json!("dsql")));
+    let arns = role_arns_by_name("chat");
+    let event = deployments::request("Create", &callbacks, Some(&arns));
+    lambda.invoke_with("migrate", &event).await;
+    let data = json!({"steps_applied": STEPS});
+    assert_eq!(callbacks.take(), deployments::answer("SUCCESS", "", &data));
+    let mappings = arns.into_iter().map(|(role, arn)| (role, vec![arn])).collect();
+    assert_eq!(dsql.mappings().await, mappings);
+    assert_eq!(dsql.take_refused(), Vec::<String>::new());
+    world.drop_database(&url).await;
+}
+
 /// The one post is that of the sample message, as it is stored.
 fn assert_shows(posts: &[Taken], stored: &Value) {
     let [Taken { what, frame }] = posts else { panic!("one post was due: {posts:?}") };
@@ -148,7 +177,7 @@ impl Lambda {
         let credentials = [
             ("AWS_REGION", "eu-west-1"),
             ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
-            ("AWS_SECRET_ACCESS_KEY", "an example"),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
             ("AWS_SESSION_TOKEN", "an example"),
         ];
         let credentials = credentials.map(|(name, value)| (name, value.to_owned()));

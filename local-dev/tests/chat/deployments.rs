@@ -26,7 +26,11 @@ crate::stories! {
 }
 
 /// A request, as CloudFormation sends it.
-fn request(kind: &str, callbacks: &Callbacks, roles: Option<&BTreeMap<String, String>>) -> Value {
+pub fn request(
+    kind: &str,
+    callbacks: &Callbacks,
+    roles: Option<&BTreeMap<String, String>>,
+) -> Value {
     let mut event: Value =
         serde_json::from_str(include_str!("../../../functions/migrate/events/create.json"))
             .unwrap();
@@ -46,7 +50,8 @@ fn deadline_in(time: Duration) -> u64 {
     u64::try_from(Clock::system().now().plus(time).0).unwrap()
 }
 
-fn answer(status: &str, reason: &str, data: Value) -> Value {
+/// What CloudFormation is told.
+pub fn answer(status: &str, reason: &str, data: &Value) -> Value {
     json!({
         "Status": status,
         "Reason": reason,
@@ -76,7 +81,7 @@ async fn a_deployment_makes_schema_and_roles(world: World) {
     };
     let create = request("Create", &callbacks, Some(&role_arns_by_name("old")));
     tokio::join!(run(create.clone()), opened);
-    assert_eq!(callbacks.take(), answer("SUCCESS", "", json!({"steps_applied": STEPS})));
+    assert_eq!(callbacks.take(), answer("SUCCESS", "", &json!({"steps_applied": STEPS})));
     let mappings = |stacks: &[&str]| -> BTreeMap<String, Vec<String>> {
         let mut mappings = BTreeMap::<String, Vec<String>>::new();
         for (role, arn) in stacks.iter().flat_map(|stack| role_arns_by_name(stack)) {
@@ -88,7 +93,7 @@ async fn a_deployment_makes_schema_and_roles(world: World) {
 
     // Again it changes nothing.
     run(create.clone()).await;
-    assert_eq!(callbacks.take(), answer("SUCCESS", "", json!({"steps_applied": 0})));
+    assert_eq!(callbacks.take(), answer("SUCCESS", "", &json!({"steps_applied": 0})));
     assert_eq!(dsql.mappings().await, mappings(&["old"]));
 
     // Functions get other roles: those that still run keep theirs until the next deployment.
@@ -103,7 +108,7 @@ async fn a_deployment_makes_schema_and_roles(world: World) {
     assert_eq!(dsql.mappings().await, mappings(&["new"]));
 
     run(request("Delete", &callbacks, None)).await;
-    assert_eq!(callbacks.take(), answer("SUCCESS", "", json!(null)));
+    assert_eq!(callbacks.take(), answer("SUCCESS", "", &json!(null)));
     let status = run(json!({"action": "status"})).await;
     assert_eq!((&status["steps_pending"], &status["database"]), (&json!(0), &json!("dsql")));
     assert_eq!(dsql.take_refused(), Vec::<String>::new());
@@ -174,7 +179,7 @@ async fn a_deployment_without_roles_makes_the_schema(world: World) {
     let migrate = Migrate::new(&world.settings_at(&url));
     let deadline = deadline_in(Duration::from_mins(1));
     migrate.handle(request("Create", &callbacks, None), deadline).await.unwrap();
-    assert_eq!(callbacks.take(), answer("SUCCESS", "", json!({"steps_applied": STEPS})));
+    assert_eq!(callbacks.take(), answer("SUCCESS", "", &json!({"steps_applied": STEPS})));
     let roles = Some(&role_arns_by_name("chat"));
     migrate.handle(request("Update", &callbacks, roles), deadline).await.unwrap();
     let taken = callbacks.take();

@@ -49,30 +49,8 @@ impl FakeConnections {
     pub async fn listen_with_tls() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("https://localhost:{}/ws", listener.local_addr().unwrap().port());
-        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let certificate = NamedTempFile::new().unwrap();
-        std::fs::write(certificate.path(), own.cert.pem()).unwrap();
-        let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
-        let ring = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(ring)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![own.cert.der().clone()], key)
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
         let taken = Arc::default();
-        let service = TowerToHyperService::new(router(&taken));
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, service) = (acceptor.clone(), service.clone());
-                tokio::spawn(async move {
-                    let stream = acceptor.accept(stream).await.unwrap();
-                    let connection = hyper::server::conn::http1::Builder::new();
-                    connection.serve_connection(TokioIo::new(stream), service).await
-                });
-            }
-        });
+        let certificate = serve_over_tls(listener, router(&taken));
         Self { endpoint, certificate: Some(certificate), taken }
     }
 
@@ -86,6 +64,34 @@ impl FakeConnections {
         let what = format!("POST /ws/@connections/{id}");
         self.taken.lock().unwrap().iter().filter(|taken| taken.what == what).count()
     }
+}
+
+/// Serves over TLS on the host `localhost`, and says which file has the certificate to trust.
+pub fn serve_over_tls(listener: TcpListener, router: Router) -> NamedTempFile {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = NamedTempFile::new().unwrap();
+    std::fs::write(certificate.path(), own.cert.pem()).unwrap();
+    let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+    let ring = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(ring)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let service = TowerToHyperService::new(router);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, service) = (acceptor.clone(), service.clone());
+            tokio::spawn(async move {
+                let stream = acceptor.accept(stream).await.unwrap();
+                let connection = hyper::server::conn::http1::Builder::new();
+                connection.serve_connection(TokioIo::new(stream), service).await
+            });
+        }
+    });
+    certificate
 }
 
 fn router(taken: &Arc<Mutex<Vec<Taken>>>) -> Router {

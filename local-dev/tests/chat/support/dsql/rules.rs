@@ -115,8 +115,7 @@ pub fn kind_of(statement: &str) -> Result<Kind, String> {
 
 fn create(rest: &[&str], words: &[&str]) -> Result<Kind, String> {
     let rest = match rest {
-        ["or", "replace", rest @ ..] | ["unique", rest @ ..] => rest,
-        rest => rest,
+        ["or", "replace", rest @ ..] | ["unique", rest @ ..] | rest => rest,
     };
     match rest {
         ["index", next, ..] if *next != "async" => lacks("create index without async"),
