@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use serde_json::json;
-use shared::store::{Page, PageRequest};
+use shared::{
+    clock::Clock,
+    store::{Page, PageRequest},
+};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, error::DatabaseError};
 
 use crate::{
     Needs,
-    support::{World, runtime},
+    support::{World, dsql::Dsql, role_arns, role_arns_by_name, runtime},
 };
 
 crate::stories! {
@@ -17,6 +20,7 @@ crate::stories! {
     whoever_may_not_connect_is_turned_away,
     the_chat_says_nothing_that_is_refused,
     conflicts_lose_and_double_nothing,
+    migrations_survive_conflicts,
     a_conflict_at_commit_undoes_the_transaction,
     sessions_that_end_cost_nobody_an_error,
     connections_are_given_up_after_50_minutes,
@@ -185,6 +189,31 @@ async fn conflicts_lose_and_double_nothing(world: World) {
         talk(&world, 3, 5).await;
         assert!(world.dsql().conflicted() > conflicted, "seed {seed}: nothing has conflicted");
     }
+}
+
+/// Two at once, as when a deployment is begun again.
+async fn migrations_survive_conflicts(world: World) {
+    let url = world.empty_database().await;
+    let dsql = Dsql::before(&url).await;
+    let mut state = 0x9E37_79B9_7F4A_7C15;
+    dsql.conflict(move || random(&mut state, 3) == 0);
+    let migrations = (0..2).map(async |_| {
+        let store = world.store_at(&dsql.url("admin"));
+        store.migrate(&Clock::system()).await.unwrap();
+        store.keep_roles(Some(&role_arns("chat")), None).await.unwrap();
+        store.close().await;
+    });
+    futures_util::future::join_all(migrations).await;
+    assert!(dsql.conflicted() > 0, "nothing has conflicted");
+    assert_eq!(dsql.take_refused(), Vec::<String>::new());
+    dsql.conflict(|| false);
+    let status = world.store_at(&dsql.url("admin")).migration_status().await.unwrap();
+    assert_eq!(status.steps_pending, 0);
+    let mut mappings = dsql.mappings().await;
+    mappings.values_mut().for_each(Vec::dedup);
+    let due = role_arns_by_name("chat").into_iter().map(|(role, arn)| (role, vec![arn])).collect();
+    assert_eq!(mappings, due);
+    world.drop_database(&url).await;
 }
 
 async fn a_conflict_at_commit_undoes_the_transaction(world: World) {

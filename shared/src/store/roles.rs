@@ -246,16 +246,14 @@ mod on_postgres {
 
         async fn keep_arns(&self, arns: &RoleArns, before: Option<&RoleArns>) -> Result<()> {
             for (role, arn) in &arns.0 {
-                let there: Vec<String> = with_db!(self.writer, |db| {
-                    sqlx::query_scalar(
-                        "select arn::text from sys.iam_pg_role_mappings where pg_role_name = $1",
-                    )
-                    .bind(role)
-                    .fetch_all(db)
-                    .await
-                })?;
+                let there = self.arns_of(role).await?;
                 if !there.contains(arn) {
-                    self.run_step(&format!("AWS IAM GRANT \"{role}\" TO '{arn}'")).await?;
+                    let granted =
+                        self.run_step(&format!("AWS IAM GRANT \"{role}\" TO '{arn}'")).await;
+                    // There is no `if not exists`: somebody else may just have done it.
+                    if granted.is_err() && !self.arns_of(role).await?.contains(arn) {
+                        return granted;
+                    }
                 }
                 let old = before.and_then(|before| before.0.get(role));
                 for other in there.iter().filter(|other| *other != arn && Some(*other) != old) {
@@ -264,6 +262,18 @@ mod on_postgres {
                 }
             }
             Ok(())
+        }
+
+        /// Who may take on a role.
+        async fn arns_of(&self, role: &str) -> Result<Vec<String>> {
+            Ok(with_db!(self.writer, |db| {
+                sqlx::query_scalar(
+                    "select arn::text from sys.iam_pg_role_mappings where pg_role_name = $1",
+                )
+                .bind(role)
+                .fetch_all(db)
+                .await
+            })?)
         }
     }
 }

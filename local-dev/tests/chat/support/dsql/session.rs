@@ -18,7 +18,11 @@ use crate::support::leaks::{self, Secret};
 /// The number that asks for TLS in the place of a version.
 const SSL_REQUEST: u32 = 80_877_103;
 
-const CONFLICT: &str = "change conflicts with another transaction, please retry: (OC000)";
+/// What DSQL says of a conflict: of rows, of the schema.
+const CONFLICTS: [&str; 2] = [
+    "change conflicts with another transaction, please retry: (OC000)",
+    "schema has been updated by another transaction, please retry: (OC001)",
+];
 
 pub async fn serve(client: TcpStream, state: std::sync::Arc<State>) {
     state.opened.fetch_add(1, Ordering::Relaxed);
@@ -189,13 +193,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             _ => kinds.contains(&Kind::Commit),
         };
         if ends_transaction && (self.state.conflicts.lock().unwrap())() {
-            self.state.conflicted.fetch_add(1, Ordering::Relaxed);
+            let number = self.state.conflicted.fetch_add(1, Ordering::Relaxed) as usize;
             if self.status != b'I' {
                 self.server.send(&[Message::new(b'Q', b"rollback\0")]).await?;
                 while self.server.message().await?.tag != b'Z' {}
                 self.status = b'I';
             }
-            return self.refuse("40001", CONFLICT).await;
+            return self.refuse("40001", CONFLICTS[number % CONFLICTS.len()]).await;
         }
         self.server.send(&round).await?;
         self.pass_on_answer().await
@@ -285,7 +289,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     async fn pass_on_answer(&mut self) -> Option<()> {
         let mut answer = Vec::new();
         loop {
-            let message = self.server.message().await?;
+            let mut message = self.server.message().await?;
+            if message.tag == b'E' && message.field(b'C').as_deref() == Some("XX000") {
+                // "tuple concurrently updated": the catalogue's way to say that.
+                message = Message::error("ERROR", "40001", CONFLICTS[1]);
+            }
             if message.tag == b'E' && message.field(b'C').as_deref() == Some("42501") {
                 self.state.denied.fetch_add(1, Ordering::Relaxed);
             }
