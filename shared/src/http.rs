@@ -126,6 +126,14 @@ pub fn source_ip(request: &Request) -> String {
     .unwrap_or_default()
 }
 
+/// API Gateway's id for the request.
+pub fn api_request_id(request: &Request) -> Option<&str> {
+    match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.request_id.as_deref(),
+        _ => None,
+    }
+}
+
 /// An answer with `body` as JSON. Nothing here may be kept by a cache: it is tokens and private talk.
 pub fn json_response(status: StatusCode, body: &impl Serialize) -> Response<Body> {
     let body = serde_json::to_string(body).expect("answers are plain data");

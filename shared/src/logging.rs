@@ -1,19 +1,43 @@
 //! One log for every program: text for people on a terminal, JSON for machines.
 //!
+//! In JSON, each line that is written while an event is handled says which:
+//!
+//! ```json
+//! {"timestamp":"2026-11-23T10:15:43.377123Z","level":"WARN","target":"shared::management","message":"post failed",
+//!  "function":"message","request_id":"8476a536-…","cold_start":false,"api_request_id":"QkT5xEIcDoEFo_A=",
+//!  "connection_id":"QkT3rfHsDoECHlw=","trace_id":"1-5759e988-…","recipient":"L0SM9cOFvHcCIhw=","error":"…"}
+//! ```
+//!
 //! Never logged at any level: tokens, passwords, hashes, secrets, message texts, query strings, whole events. Libraries
 //! are not that careful (the Lambda runtime traces whole events), so they are heard from `info` up whatever `LOG` says.
 
-use std::io::{IsTerminal, stderr};
+use std::{
+    fmt,
+    io::{IsTerminal, stderr},
+    panic::{self, PanicHookInfo},
+};
 
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tracing::{Event, Subscriber, field::Field};
 use tracing_subscriber::{
     Layer, Registry,
+    field::Visit,
     filter::{LevelFilter, ParseError, Targets},
-    fmt::MakeWriter,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields, MakeWriter,
+        format::Writer,
+        time::{FormatTime, SystemTime},
+    },
     layer::{Identity, SubscriberExt},
+    registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
-use crate::settings::{Lookup, SettingError};
+use crate::{
+    invocation,
+    settings::{Lookup, SettingError},
+};
 
 /// Starts logging to standard error as `LOG` and `LOG_FORMAT` say. Later calls change nothing.
 ///
@@ -61,17 +85,100 @@ pub fn start_to(
     let registry = tracing_subscriber::registry().with(also).with(levels).with(trusted());
     // A second start in one process (tests do that) keeps the first log.
     if json {
-        registry.with(lines.json().flatten_event(true)).try_init().ok();
+        registry.with(lines.event_format(JsonLines)).try_init().ok();
     } else {
         registry.with(lines.with_ansi(is_terminal)).try_init().ok();
     }
     Ok(())
 }
 
+/// Writes panics to the log. A panic's own words go to standard error in several lines, which belong to no event.
+pub fn log_panics() {
+    panic::set_hook(Box::new(|panic: &PanicHookInfo<'_>| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "panicked: {}", panic.payload_as_str().unwrap_or("no reason"));
+    }));
+}
+
+/// One line of JSON for each thing that is said, with what is known of the event at hand.
+struct JsonLines;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: String,
+    level: &'a str,
+    target: &'a str,
+    message: Option<Value>,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+}
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut own = Fields::default();
+        event.record(&mut own);
+        let message = own.0.remove("message");
+        let mut fields = invocation::fields();
+        fields.append(&mut own.0);
+        let mut timestamp = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut timestamp))?;
+        let metadata = event.metadata();
+        let (level, target) = (metadata.level().as_str(), metadata.target());
+        let line = Line { timestamp, level, target, message, fields };
+        writeln!(writer, "{}", serde_json::to_string(&line).map_err(|_unwritable| fmt::Error)?)
+    }
+}
+
+/// What is said, by name.
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn insert(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.insert(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.insert(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.insert(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.insert(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.insert(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.insert(field, format!("{value:?}"));
+    }
+}
+
 /// Only this project's own parts may say more than `info`, and sqlx, whose statements hold no values.
 fn trusted() -> Targets {
     // A target's name is compared by how it begins: `lambda` would be the Lambda runtime, too, which traces whole events.
-    const OURS: [&str; 14] = [
+    const OURS: [&str; 15] = [
+        "broadcast",
         "connect",
         "disconnect",
         "gateway",

@@ -2,19 +2,29 @@
 //! line that names it, says what is wrong and gives an example. Values never appear in that line where they could be
 //! secret.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io::{Write, stdout},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use secrecy::SecretString;
 use url::Url;
 
 use crate::{
+    aws::Access,
     clock::Clock,
+    error::causes,
+    invocation::Watch,
     management::Management,
+    metrics::Namespace,
     password::{Hasher, Hashing},
+    queue::Queue,
     rate::MessageRate,
     store::Store,
     token::Tokens,
     websocket::AllowedOrigins,
+    xray::Daemon,
 };
 
 /// Where settings come from: the process environment, or whatever a test or local-dev puts in its place.
@@ -72,6 +82,8 @@ pub struct Settings {
     clock: Clock,
     /// All functions of a program hash in one place.
     hashing: Hashing,
+    /// What calls AWS shares its connections and its list of certificates.
+    access: Arc<OnceLock<Access>>,
 }
 
 impl Settings {
@@ -88,7 +100,7 @@ impl Settings {
             .get("DATABASE_URL")
             .ok_or_else(|| SettingError::new("DATABASE_URL", "is not set", Store::URL_EXAMPLE))?;
         let store = Store::open(&url, database_connections)?;
-        Ok(Self { lookup, store, clock, hashing: Hashing::default() })
+        Ok(Self { lookup, store, clock, hashing: Hashing::default(), access: Arc::default() })
     }
 
     /// The database.
@@ -194,14 +206,7 @@ impl Settings {
                     )
                 })?,
         };
-        let credentials = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
-            .map(|name| self.lookup.get(name));
-        Ok(Management::new(
-            self.connections_endpoint()?,
-            self.lookup.get("AWS_REGION"),
-            credentials,
-            concurrency,
-        ))
+        Ok(Management::new(self.connections_endpoint()?, self.access(), concurrency))
     }
 
     /// The same for a function of the HTTP API, whose events do not name the WebSocket API: there
@@ -216,8 +221,90 @@ impl Settings {
         self.management()
     }
 
+    /// The queue for what is too much to send at once, by `BROADCAST_QUEUE_URL` and `BROADCAST_INLINE_LIMIT`; none unless
+    /// the former is set. `AWS_ENDPOINT_URL_SQS` says where SQS is, if it is not Amazon's.
+    ///
+    /// # Errors
+    /// When one of them is bad.
+    pub fn queue(&self) -> Result<Option<Queue>, SettingError> {
+        const LIMIT: &str = "BROADCAST_INLINE_LIMIT";
+        let inline_limit = match self.lookup.get(LIMIT) {
+            None => Queue::DEFAULT_INLINE_LIMIT,
+            Some(text) => text
+                .trim()
+                .parse()
+                .ok()
+                .filter(|connections| (1..=10_000).contains(connections))
+                .ok_or_else(|| {
+                    let problem =
+                        format!("{text:?} is not allowed, it takes a whole number from 1 to 10000");
+                    SettingError::new(LIMIT, problem, "500")
+                })?,
+        };
+        let url = self.url(
+            "BROADCAST_QUEUE_URL",
+            "the URL of a queue",
+            "https://sqs.eu-west-1.amazonaws.com/123456789012/broadcast",
+        )?;
+        let endpoint = self.url(
+            "AWS_ENDPOINT_URL_SQS",
+            "the URL of an SQS endpoint",
+            "https://sqs.eu-west-1.amazonaws.com",
+        )?;
+        Ok(url.map(|url| Queue::new(url, inline_limit, endpoint, self.access())))
+    }
+
+    /// What becomes of the events of `function`: metrics by `METRICS_NAMESPACE`, none unless it is set; and parts of
+    /// traces, where Lambda names X-Ray's daemon and an event's trace is recorded.
+    ///
+    /// # Errors
+    /// When the namespace is bad.
+    pub fn watch(&self, function: &'static str) -> Result<Watch, SettingError> {
+        let namespace = match self.lookup.get("METRICS_NAMESPACE") {
+            None => None,
+            Some(text) => Some(Namespace::parse(text.trim()).map_err(|allowed| {
+                let problem = format!("{text:?} is not a CloudWatch namespace, {allowed}");
+                SettingError::new("METRICS_NAMESPACE", problem, "lambda-chat")
+            })?),
+        };
+        let daemon = self.lookup.get("AWS_XRAY_DAEMON_ADDRESS").and_then(|address| {
+            // It is Lambda's to set, and nothing depends on it.
+            let daemon = Daemon::at(&address);
+            let said = daemon.inspect_err(|error| {
+                tracing::warn!(address, error = %causes(error), "X-Ray's daemon cannot be used");
+            });
+            said.ok()
+        });
+        let write = |line: &str| {
+            // Without standard output there is nobody to tell.
+            writeln!(stdout().lock(), "{line}").ok();
+        };
+        Ok(Watch::new(function, self.clock(), namespace, daemon, write))
+    }
+
+    fn access(&self) -> Access {
+        let access = || {
+            let credentials = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+            Access::new(
+                self.lookup.get("AWS_REGION"),
+                credentials.map(|name| self.lookup.get(name)),
+            )
+        };
+        self.access.get_or_init(access).clone()
+    }
+
     fn connections_endpoint(&self) -> Result<Option<String>, SettingError> {
-        let Some(text) = self.lookup.get("CONNECTIONS_ENDPOINT") else {
+        self.url("CONNECTIONS_ENDPOINT", "the base URL of a management API", ENDPOINT_EXAMPLE)
+    }
+
+    /// An `http://` or `https://` URL without a slash at its end; none if it is not set.
+    fn url(
+        &self,
+        name: &'static str,
+        what: &str,
+        example: &'static str,
+    ) -> Result<Option<String>, SettingError> {
+        let Some(text) = self.lookup.get(name) else {
             return Ok(None);
         };
         match Url::parse(text.trim()) {
@@ -225,11 +312,9 @@ impl Settings {
                 Ok(Some(text.trim().trim_end_matches('/').to_owned()))
             }
             _ => Err(SettingError::new(
-                "CONNECTIONS_ENDPOINT",
-                format!(
-                    "{text:?} is not the base URL of a management API, it takes http:// or https://"
-                ),
-                ENDPOINT_EXAMPLE,
+                name,
+                format!("{text:?} is not {what}, it takes http:// or https://"),
+                example,
             )),
         }
     }

@@ -13,7 +13,9 @@ use shared::{
     account::{Password, Username},
     clock::Clock,
     http::{JsonObject, json_response, source_ip},
+    invocation,
     lambda::HttpFunction,
+    metrics::Count,
     password::{Hasher, Verdict},
     session::TokenPair,
     settings::{SettingError, Settings},
@@ -30,6 +32,8 @@ pub struct Login {
 }
 
 impl HttpFunction for Login {
+    const NAME: &str = "login";
+
     fn new(settings: &Settings) -> Result<Self, SettingError> {
         Ok(Self {
             store: settings.store(),
@@ -49,7 +53,7 @@ impl HttpFunction for Login {
         };
         let Some(username) = username else {
             self.hasher.verify(&password, None).await?;
-            return Err(Error::WrongCredentials);
+            return Err(wrong_credentials());
         };
         self.authenticate(&username, &password, &source_ip(&request)).await?;
         let tokens = self.open_session(&username).await?;
@@ -68,6 +72,7 @@ impl Login {
         let now = self.clock.now();
         let attempts = self.store.count_login_attempt(username, source, now).await?;
         if let Some(retry_after_secs) = attempts.retry_after_secs(now) {
+            invocation::count(Count::LoginsThrottled, 1);
             return Err(Error::TooManyLogins { retry_after_secs });
         }
         let (verdict, hash) = match self.judge(username, password).await {
@@ -85,7 +90,7 @@ impl Login {
             (Verdict::RightButOldCost, Some(old)) => {
                 self.renew_hash(username, password, &old).await?;
             }
-            _ => return Err(Error::WrongCredentials),
+            _ => return Err(wrong_credentials()),
         }
         self.store.forget_login_failures(username, source).await?;
         if let Err(error) = self.store.sweep_login_failures(now).await {
@@ -132,4 +137,9 @@ impl Login {
         self.store.insert_session(&session).await?;
         Ok(TokenPair::sign(&self.tokens, username, &id, &token_id, now, now))
     }
+}
+
+fn wrong_credentials() -> Error {
+    invocation::count(Count::LoginFailures, 1);
+    Error::WrongCredentials
 }

@@ -10,9 +10,11 @@ use secrecy::SecretString;
 use serde_json::json;
 use shared::{
     account::{Password, Username},
+    aws::Access,
     clock::{Clock, UnixMillis},
     management::Management,
     password::{Hasher, Hashing},
+    queue::Queue,
     session::TokenPair,
     settings::{Lookup, Settings},
     store::Store,
@@ -185,7 +187,9 @@ async fn what_holds_a_secret_does_not_print_it(world: World) {
         lookup,
         Settings::new(settings, Clock::system(), 1).unwrap(),
         credentials,
-        Management::new(None, None, [some(), some(), some()], 1),
+        Management::new(None, Access::new(None, [some(), some(), some()]), 1),
+        Access::new(None, [some(), some(), some()]),
+        Queue::new("http://queue".to_owned(), 1, None, Access::new(None, [some(), some(), some()])),
         config,
         invocation,
         EnvVars::for_all(variables()),
