@@ -8,7 +8,7 @@
 //! A record that fails comes again, and in the end to the dead-letter queue. One that comes twice does no harm: clients
 //! drop what they have.
 
-use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use serde::{Deserialize, Serialize};
 use shared::{
     Error, Result,
     clock::Clock,
@@ -23,6 +23,34 @@ pub struct Broadcast {
     store: Store,
     management: Management,
     clock: Clock,
+}
+
+/// What Lambda hands over of a queue: of a whole lot, what is needed here.
+#[derive(Debug, Deserialize)]
+pub struct Event {
+    #[serde(rename = "Records")]
+    records: Vec<Record>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    message_id: String,
+    body: String,
+}
+
+/// The records that have failed. Lambda looks at it if the queue's event source has the response type
+/// `ReportBatchItemFailures`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    batch_item_failures: Vec<Failure>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failure {
+    item_identifier: String,
 }
 
 impl Broadcast {
@@ -40,23 +68,19 @@ impl Broadcast {
     }
 
     /// Handles records, and says which have failed.
-    pub async fn handle(&self, event: SqsEvent) -> SqsBatchResponse {
-        let mut answer = SqsBatchResponse::default();
-        for record in event.records {
-            if let Err(error) = self.show(&record).await {
-                let record_id = record.message_id.unwrap_or_default();
+    pub async fn handle(&self, event: Event) -> Answer {
+        let mut answer = Answer::default();
+        for Record { message_id: record_id, body } in event.records {
+            if let Err(error) = self.show(&body).await {
                 tracing::warn!(record_id, "a record failed");
                 error.log();
-                let mut failure = BatchItemFailure::default();
-                failure.item_identifier = record_id;
-                answer.batch_item_failures.push(failure);
+                answer.batch_item_failures.push(Failure { item_identifier: record_id });
             }
         }
         answer
     }
 
-    async fn show(&self, record: &SqsMessage) -> Result<()> {
-        let body = record.body.as_deref().unwrap_or_default();
+    async fn show(&self, body: &str) -> Result<()> {
         let shard: Shard = serde_json::from_str(body).map_err(|error| {
             // Not what stands there: nobody knows what it is.
             let place = format!("line {} column {}", error.line(), error.column());
