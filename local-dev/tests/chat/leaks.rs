@@ -92,7 +92,8 @@ async fn what_is_refused_is_not_repeated(world: World) {
     socket.say("a text that comes too late", "2").await;
     socket.closed().await;
     if world.compiled_functions().is_some() {
-        let is_talkative = async || leaks::log_of_this_story().contains(r#""level":"DEBUG""#);
+        let is_talkative =
+            async || leaks::log_of_this_story("this process").contains(r#""level":"DEBUG""#);
         world.until("compiled functions are heard at every level", is_talkative).await;
     }
 }
@@ -209,7 +210,7 @@ async fn the_log_is_heard_at_every_level(world: World) {
     // The Lambda runtime traces whole events, so libraries must not be heard like that.
     tracing::trace!(target: "shared::store", "a whisper of ours");
     tracing::trace!(target: "lambda_runtime", "a whisper of a library");
-    let log = leaks::log_of_this_story();
+    let log = leaks::log_of_this_story("this process");
     for part in [" INFO gateway::", "function=\"Login\"", "a whisper of ours"] {
         assert!(log.contains(part), "{part} is not in the log");
     }

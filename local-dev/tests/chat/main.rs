@@ -30,6 +30,7 @@ mod accounts;
 mod attacks;
 mod bad_input;
 mod bootstraps;
+mod broadcasts;
 mod browser;
 mod chat;
 mod checker;
@@ -41,6 +42,7 @@ mod handshakes;
 mod history;
 mod leaks;
 mod modules;
+mod operations;
 mod outages;
 mod processes;
 mod session_properties;
@@ -94,6 +96,8 @@ pub enum Needs {
     Bootstraps,
     /// Node, and no database.
     Node,
+    /// A queue.
+    Queue,
 }
 
 fn all_stories() -> impl Iterator<Item = Story> {
@@ -108,6 +112,8 @@ fn all_stories() -> impl Iterator<Item = Story> {
         storage::stories(),
         floods::stories(),
         outages::stories(),
+        broadcasts::stories(),
+        operations::stories(),
         checker::stories(),
         day::stories(),
         concurrency::stories(),
@@ -138,7 +144,9 @@ fn main() -> ExitCode {
         let on_bootstraps =
             || trial(&story, "bootstraps", postgres.clone().map(Backend::Bootstraps));
         match story.needs {
-            Needs::Nothing | Needs::Chromium => vec![on_sqlite(), on_postgres(), on_bootstraps()],
+            Needs::Nothing | Needs::Chromium | Needs::Queue => {
+                vec![on_sqlite(), on_postgres(), on_bootstraps()]
+            }
             Needs::InProcess | Needs::FakeTime => vec![on_sqlite(), on_postgres()],
             Needs::Postgres => vec![on_postgres(), on_bootstraps()],
             Needs::Bootstraps => vec![on_postgres()],
@@ -170,6 +178,7 @@ fn trial(story: &Story, database: &str, backend: Option<Backend>) -> Trial {
     let missing = match story.needs {
         Needs::Chromium if Chromium::installed().is_none() => Some(support::browser::HINT),
         Needs::Node if !modules::node_installed() => Some(modules::HINT),
+        Needs::Queue if support::sqs::installed().is_none() => Some(support::sqs::HINT),
         _ if backend.is_none() => Some(support::postgres::HINT),
         _ if runs_bootstraps && compiled::directory().is_none() => Some(compiled::HINT),
         _ if (runs_bootstraps || story.needs == Needs::FakeTime)

@@ -357,9 +357,9 @@ fn forms(secret: &str) -> BTreeSet<String> {
     forms
 }
 
-/// What this process has logged for the story that this thread works for.
-pub fn log_of_this_story() -> String {
+/// What a source, such as `this process`, has logged for the story that this thread works for.
+pub fn log_of_this_story(source: &str) -> String {
     let story = STORY.with_borrow(|story| story.as_ref().map(|story| story.name.clone())).unwrap();
     let directory = DIRECTORY.get().expect("the hunt has begun");
-    std::fs::read_to_string(directory.join(format!("{story}.this process.log"))).unwrap()
+    std::fs::read_to_string(directory.join(format!("{story}.{source}.log"))).unwrap()
 }

@@ -4,6 +4,7 @@ pub mod bootstraps;
 pub mod browser;
 pub mod connections;
 pub mod descriptions;
+pub mod emf;
 pub mod http;
 pub mod leaks;
 pub mod postgres;
@@ -12,6 +13,7 @@ pub mod proxy;
 pub mod room;
 pub mod site;
 pub mod socket;
+pub mod sqs;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -120,6 +122,11 @@ impl MovableClock {
         }
     }
 
+    /// What makes a compiled function go by it.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        self.fake_time.iter().flat_map(FakeTime::variables).collect()
+    }
+
     pub fn clock(&self) -> Clock {
         let now = Arc::clone(&self.now);
         Clock::from_fn(move || UnixMillis(now.load(Ordering::Relaxed)))
@@ -205,7 +212,16 @@ impl World {
 
     /// Starts the chat again, on the same database, with one more setting.
     pub async fn restart_with(&mut self, name: &str, value: &str) {
-        self.settings.insert(name.to_owned(), value.to_owned());
+        self.restart_with_all([(name, value.to_owned())]).await;
+    }
+
+    /// The same with several.
+    pub async fn restart_with_all<'a>(
+        &mut self,
+        settings: impl IntoIterator<Item = (&'a str, String)>,
+    ) {
+        let settings = settings.into_iter();
+        self.settings.extend(settings.map(|(name, value)| (name.to_owned(), value)));
         self.stop().await;
         self.serve().await;
     }
