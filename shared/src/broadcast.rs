@@ -97,10 +97,8 @@ impl Broadcast<'_> {
             let delivery = if recipient.connected_at <= too_old {
                 Delivery::Gone
             } else if recipient.session_ended {
-                match self.connections.close(&id).await {
-                    true => Delivery::Gone,
-                    false => Delivery::Failed,
-                }
+                let is_closed = self.connections.close(&id).await;
+                if is_closed { Delivery::Gone } else { Delivery::Failed }
             } else {
                 self.connections.post(&id, frame).await
             };
