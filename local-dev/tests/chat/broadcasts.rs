@@ -74,12 +74,8 @@ impl Crowd {
 }
 
 /// The function `broadcast` of a world, run by what runs its other functions.
-struct Broadcast {
-    world_functions: Functions,
-}
-
-enum Functions {
-    InProcess(broadcast::Broadcast),
+enum Broadcast {
+    InProcess(Box<broadcast::Broadcast>),
     Compiled(Lambda),
 }
 
@@ -93,31 +89,25 @@ impl Broadcast {
         let mut settings = world.settings().clone();
         settings.insert("DATABASE_URL".to_owned(), database_url.to_owned());
         settings.insert("CONNECTIONS_ENDPOINT".to_owned(), format!("{}/ws", world.base_url()));
-        let world_functions = match world.compiled_functions() {
-            Some(directory) => {
-                let region =
-                    Credentials::from_environment(|name| settings.get(name).cloned()).region;
-                settings.insert("AWS_REGION".to_owned(), region);
-                let variables = settings.into_iter().chain(world.clock.variables());
-                Functions::Compiled(Lambda { directory, environment: variables.collect() })
-            }
-            None => {
-                let lookup = Lookup::from_fn(move |name| settings.get(name).cloned());
-                let settings = Settings::new(lookup, world.clock.clock(), 1).unwrap();
-                Functions::InProcess(broadcast::Broadcast::new(&settings).unwrap())
-            }
-        };
-        Self { world_functions }
+        if let Some(directory) = world.compiled_functions() {
+            let region = Credentials::from_environment(|name| settings.get(name).cloned()).region;
+            settings.insert("AWS_REGION".to_owned(), region);
+            let variables = settings.into_iter().chain(world.clock.variables());
+            return Self::Compiled(Lambda { directory, environment: variables.collect() });
+        }
+        let lookup = Lookup::from_fn(move |name| settings.get(name).cloned());
+        let settings = Settings::new(lookup, world.clock.clock(), 1).unwrap();
+        Self::InProcess(Box::new(broadcast::Broadcast::new(&settings).unwrap()))
     }
 
     /// The records of an event that have failed.
     async fn handle(&self, event: &Value) -> Vec<String> {
-        let answer = match &self.world_functions {
-            Functions::InProcess(function) => {
+        let answer = match self {
+            Self::InProcess(function) => {
                 let event = serde_json::from_value(event.clone()).unwrap();
                 serde_json::to_value(function.handle(event).await).unwrap()
             }
-            Functions::Compiled(lambda) => lambda.invoke_with("broadcast", event).await,
+            Self::Compiled(lambda) => lambda.invoke_with("broadcast", event).await,
         };
         let failures = answer["batchItemFailures"].as_array().unwrap().iter();
         failures.map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned()).collect()

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::LocalBoxFuture;
 use local_dev::in_process::{handle_http, handle_websocket};
 use serde_json::{Value, json};
 use shared::{
@@ -72,23 +73,27 @@ impl Watched {
     }
 
     /// Handles an event, and says what was told of it.
-    async fn told_of<T>(&self, handling: impl Future<Output = T>) -> (T, Option<Told>) {
+    fn told_of<'a, T: 'a>(
+        &'a self,
+        handling: impl Future<Output = T> + 'a,
+    ) -> LocalBoxFuture<'a, (T, Option<Told>)> {
         let invocation = self.watch.begin("8476a536", None);
-        let handling = async {
+        Box::pin(invocation.scope(async move {
             let done = handling.await;
             self.watch.end();
-            done
-        };
-        let done = invocation.scope(handling).await;
+            (done, self.told())
+        }))
+    }
+
+    /// What was told of the latest event.
+    fn told(&self) -> Option<Told> {
         let mut lines = self.lines.lock().unwrap();
         assert!(lines.len() <= 1, "one line for one event: {lines:?}");
-        let told = lines.pop().map(|line| emf::read(&line));
-        if let Some(Told { namespace, dimensions, line, .. }) = &told {
-            assert_eq!(namespace, "chat/tests");
-            assert_eq!(dimensions.keys().collect::<Vec<_>>(), ["Function"], "{line}");
-            assert_eq!(line["request_id"], "8476a536");
-        }
-        (done, told)
+        let told = emf::read(&lines.pop()?);
+        assert_eq!(told.namespace, "chat/tests");
+        assert_eq!(told.dimensions.keys().collect::<Vec<_>>(), ["Function"], "{}", told.line);
+        assert_eq!(told.line["request_id"], "8476a536");
+        Some(told)
     }
 }
 
@@ -275,8 +280,13 @@ async fn lines_of_local_dev_say_which_event(world: World) {
     process.stop().await;
 }
 
-/// Two messages of the sample's connection, handled by one compiled instance; one connection's post fails.
-async fn two_messages(world: &World, more: &[(&str, &str)], trace_header: Option<&str>) -> Handled {
+/// Three messages of the sample's connection, handled by one compiled instance; one connection's post fails. What is told
+/// of the third may get lost: it is told after the answer, and then the instance ends.
+async fn three_messages(
+    world: &World,
+    more: &[(&str, &str)],
+    trace_header: Option<&str>,
+) -> Handled {
     let posts = FakeConnections::listen().await;
     let alice = world.user("alice").await;
     world.insert_connection(&alice, "QkT3rfHsDoECHlw=").await;
@@ -289,12 +299,12 @@ async fn two_messages(world: &World, more: &[(&str, &str)], trace_header: Option
     environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let lambda = Lambda { directory: directory().unwrap(), environment };
     let event = sample_event("message");
-    lambda.run("message", &[(&event, trace_header), (&event, trace_header)]).await
+    lambda.run("message", &[(&event, trace_header); 3]).await
 }
 
 async fn every_line_of_a_compiled_function_says_which_event(world: World) {
     let header = format!("Root={TRACE};Parent=53995c3f42cd8ad8;Sampled=0");
-    let handled = two_messages(&world, &[], Some(&header)).await;
+    let handled = three_messages(&world, &[], Some(&header)).await;
     let lines = lines_of(&handled.stderr, "");
     for (number, cold_start) in [(0, true), (1, false)] {
         let request_id = format!("8476a536-e9f4-11e8-9739-{number:012}");
@@ -323,9 +333,9 @@ async fn every_line_of_a_compiled_function_says_which_event(world: World) {
 }
 
 async fn compiled_functions_tell_metrics_by_event(world: World) {
-    let handled = two_messages(&world, &[("METRICS_NAMESPACE", "lambda-chat")], None).await;
+    let handled = three_messages(&world, &[("METRICS_NAMESPACE", "lambda-chat")], None).await;
     let told: Vec<Told> = handled.stdout.lines().map(emf::read).collect();
-    assert_eq!(told.len(), 2, "{}", handled.stdout);
+    assert!((2..=3).contains(&told.len()), "{}", handled.stdout);
     for (number, told) in told.iter().enumerate() {
         assert_eq!(told.namespace, "lambda-chat");
         assert_eq!(told.dimensions["Function"], "message");
@@ -334,12 +344,11 @@ async fn compiled_functions_tell_metrics_by_event(world: World) {
         assert!(told.times["StoreTime"] > 0.0 && told.times["FanOutTime"] > 0.0, "{}", told.line);
         assert_eq!(told.line["request_id"], format!("8476a536-e9f4-11e8-9739-{number:012}"));
         assert_eq!(told.line["connection_id"], "QkT3rfHsDoECHlw=");
-        assert_eq!(told.line["trace_id"], Value::Null);
     }
 }
 
 async fn without_a_namespace_nothing_is_told(world: World) {
-    let handled = two_messages(&world, &[], None).await;
+    let handled = three_messages(&world, &[], None).await;
     assert_eq!(handled.stdout, "");
     assert!(handled.stderr.contains("post failed"));
 }
@@ -366,7 +375,7 @@ async fn parts_of_sampled_events_go_to_x_ray(world: World) {
     let header = format!("Root={TRACE};Parent=53995c3f42cd8ad8;Sampled=1;Lineage=a87bd80c:0");
     let before = f64::from(u32::try_from(Clock::system().now().as_secs()).unwrap());
     let handled =
-        two_messages(&world, &[("AWS_XRAY_DAEMON_ADDRESS", &address)], Some(&header)).await;
+        three_messages(&world, &[("AWS_XRAY_DAEMON_ADDRESS", &address)], Some(&header)).await;
     assert_eq!(handled.stdout, "", "there is no namespace");
     let datagrams = datagrams(&socket);
     let mut names = Vec::new();
@@ -390,7 +399,7 @@ async fn parts_of_sampled_events_go_to_x_ray(world: World) {
     ids.dedup();
     assert_eq!(ids.len(), datagrams.len());
     let number = |name: &str| names.iter().filter(|own| *own == name).count();
-    assert_eq!(number("FanOutTime"), 2, "{names:?}");
+    assert!((2..=3).contains(&number("FanOutTime")), "{names:?}");
     // Storing it, and reading who is there, for each.
     assert!(number("StoreTime") >= 4, "{names:?}");
 }
@@ -399,6 +408,6 @@ async fn events_that_are_not_sampled_send_nothing(world: World) {
     let (socket, address) = daemon();
     let header = format!("Root={TRACE};Parent=53995c3f42cd8ad8;Sampled=0");
     let more = [("AWS_XRAY_DAEMON_ADDRESS", address.as_str())];
-    two_messages(&world, &more, Some(&header)).await;
+    three_messages(&world, &more, Some(&header)).await;
     assert_eq!(datagrams(&socket), Vec::<String>::new());
 }

@@ -27,7 +27,7 @@ pub const HINT: &str = "needs moto: python3 -m venv target/ci-moto && \
                         target/ci-moto/bin/pip install 'moto[server]==5.2.5'";
 
 /// How long the server may take to start.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const REGION: &str = "eu-west-1";
 
