@@ -1,6 +1,13 @@
 //! The queue of what `message` leaves to `broadcast`, in Amazon SQS.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use aws_sdk_sqs::{
     Client,
@@ -24,12 +31,14 @@ const CALL_TIME_MAX: Duration = Duration::from_secs(2);
 /// How often a call is made for the same shards while the queue takes only some.
 const TRIES_MAX: u32 = 3;
 
-/// The wait before the second try, doubled before the third.
+/// The wait before the second try, twice as long before the third.
 const BACKOFF: Duration = Duration::from_millis(50);
 
 /// A queue, and when it is used.
 pub struct Queue {
-    client: Client,
+    config: Builder,
+    /// Made when it is needed: making it takes as long as the whole start of a function.
+    client: OnceLock<Client>,
     url: String,
     inline_limit: usize,
 }
@@ -51,7 +60,7 @@ impl Queue {
                 RetryConfig::standard().with_max_attempts(2).with_initial_backoff(BACKOFF),
             );
         config.set_endpoint_url(endpoint);
-        Self { client: Client::from_conf(config.build()), url, inline_limit }
+        Self { config, client: OnceLock::new(), url, inline_limit }
     }
 
     /// The most connections that are posted to at once, here or for a shard.
@@ -64,27 +73,37 @@ impl Queue {
     pub async fn send<T>(&self, shards: Vec<(Shard, T)>) -> Vec<T> {
         let (shards, with): (Vec<Shard>, Vec<T>) = shards.into_iter().unzip();
         let batches: Vec<Vec<Shard>> = shards.chunks(BATCH_MAX).map(<[Shard]>::to_vec).collect();
-        let taken =
-            stream::iter(batches).map(async |batch: Vec<Shard>| self.send_batch(&batch).await);
+        // One that is away costs the time of a call once, however many there are to make.
+        let is_away = &AtomicBool::new(false);
+        let taken = stream::iter(batches)
+            .map(async |batch: Vec<Shard>| self.send_batch(&batch, is_away).await);
         let taken: Vec<Vec<bool>> = taken.buffered(CALLS_MAX).collect().await;
         let taken: Vec<bool> = taken.into_iter().flatten().collect();
         invocation::count(Count::Queued, taken.iter().filter(|taken| **taken).count());
         with.into_iter().zip(taken).filter(|(_, taken)| !taken).map(|(with, _)| with).collect()
     }
 
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| Client::from_conf(self.config.clone().build()))
+    }
+
     /// Queues up to ten shards, and says of each whether it is.
-    async fn send_batch(&self, shards: &[Shard]) -> Vec<bool> {
+    async fn send_batch(&self, shards: &[Shard], is_away: &AtomicBool) -> Vec<bool> {
         let mut left: BTreeSet<usize> = (0..shards.len()).collect();
         for again in 0..TRIES_MAX {
+            if is_away.load(Ordering::Relaxed) {
+                break;
+            }
             if again > 0 {
                 tokio::time::sleep(BACKOFF * again).await;
             }
             let entries = left.iter().map(|number| entry(*number, &shards[*number])).collect();
-            let call = self.client.send_message_batch().queue_url(&self.url);
+            let call = self.client().send_message_batch().queue_url(&self.url);
             let answer = match call.set_entries(Some(entries)).send().await {
                 Ok(answer) => answer,
                 Err(error) => {
                     tracing::warn!(shards = left.len(), error = %causes(&error), "not queued");
+                    is_away.store(true, Ordering::Relaxed);
                     break;
                 }
             };

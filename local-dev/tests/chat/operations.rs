@@ -16,6 +16,7 @@ use shared::{
     metrics::Namespace,
     settings::{Lookup, SettingError, Settings},
 };
+use tokio::net::TcpListener;
 
 use crate::{
     Needs,
@@ -34,6 +35,7 @@ use crate::{
 crate::stories! {
     Needs::InProcess;
     every_post_is_counted_by_what_became_of_it,
+    a_silent_queue_costs_the_time_of_one_call,
     failed_logins_are_counted_and_hashes_timed,
     what_measures_nothing_tells_nothing,
     a_bad_namespace_is_explained,
@@ -143,6 +145,32 @@ async fn every_post_is_counted_by_what_became_of_it(world: World) {
     let told = told.unwrap();
     assert_eq!(counts(&told), [4, 0, 2, 0, 0], "{}", told.line);
     assert_eq!(told.line["cold_start"], false);
+}
+
+async fn a_silent_queue_costs_the_time_of_one_call(world: World) {
+    let posts = FakeConnections::listen().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let alice = world.user("alice").await;
+    // Twenty calls, of which eight are made at once.
+    for number in 0..201 {
+        world.insert_connection(&alice, &format!("{number:03}")).await;
+    }
+    let settings = [
+        ("CONNECTIONS_ENDPOINT", posts.endpoint.as_str()),
+        ("AWS_ENDPOINT_URL_SQS", &endpoint),
+        ("BROADCAST_QUEUE_URL", &endpoint),
+        ("BROADCAST_INLINE_LIMIT", "1"),
+    ];
+    let watched = Watched::of(&world, "message", &settings);
+    let message = message::Message::new(&watched.settings).unwrap();
+    let (answer, told) =
+        watched.told_of(handle_websocket(&message, &says("000", "everybody!"))).await;
+    answer.unwrap();
+    let told = told.unwrap();
+    assert_eq!([told.count("Queued"), told.count("Deliveries")], [0, 201], "{}", told.line);
+    // Two seconds and what the posts take, not three times as much.
+    assert!((2000.0..5500.0).contains(&told.times["FanOutTime"]), "{}", told.line);
 }
 
 async fn failed_logins_are_counted_and_hashes_timed(world: World) {
