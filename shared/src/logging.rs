@@ -217,7 +217,72 @@ fn parse_levels(text: &str) -> Result<Targets, SettingError> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{self, Read},
+        sync::Arc,
+    };
+
+    use serde_json::json;
+
     use super::*;
+    use crate::invocation::{Invocation, came_by};
+
+    /// What `work` logs.
+    fn logged(work: impl FnOnce()) -> Vec<Value> {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let lines = tracing_subscriber::fmt::layer().with_writer(Arc::new(writer));
+        let log = tracing_subscriber::registry().with(lines.event_format(JsonLines));
+        tracing::subscriber::with_default(log, work);
+        // The log has gone, and with it the end that writes.
+        let mut written = String::new();
+        reader.read_to_string(&mut written).unwrap();
+        written.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_line_says_which_event_it_belongs_to() {
+        let lines = logged(|| {
+            tracing::info!("before");
+            Invocation::unmeasured("message", "8476a536").enter(|| {
+                tracing::warn!(number = 7, is_odd = true, what = "two\nlines", "during");
+                came_by(Some("QkT5xEIcDoEFo_A="), Some("QkT3rfHsDoECHlw="));
+                tracing::error!(connection_id = "another", "said by the line itself");
+            });
+            tracing::info!("after");
+        });
+        let expected = [
+            json!({"level": "INFO", "message": "before"}),
+            json!({"level": "WARN", "message": "during", "number": 7, "is_odd": true, "what": "two\nlines",
+                   "function": "message", "request_id": "8476a536", "cold_start": false}),
+            json!({"level": "ERROR", "message": "said by the line itself", "connection_id": "another",
+                   "function": "message", "request_id": "8476a536", "cold_start": false,
+                   "api_request_id": "QkT5xEIcDoEFo_A="}),
+            json!({"level": "INFO", "message": "after"}),
+        ];
+        assert_eq!(lines.len(), expected.len());
+        for (mut line, expected) in lines.into_iter().zip(expected) {
+            let fields = line.as_object_mut().unwrap();
+            assert_eq!(fields.remove("target"), Some(json!("shared::logging::tests")));
+            assert!(fields.remove("timestamp").is_some_and(|time| time.is_string()));
+            assert_eq!(line, expected);
+        }
+    }
+
+    #[test]
+    fn a_panic_is_one_line_of_its_event() {
+        let before = panic::take_hook();
+        log_panics();
+        let lines = logged(|| {
+            Invocation::unmeasured("message", "8476a536").enter(|| {
+                panic::catch_unwind(|| panic!("with\nmany\nlines")).unwrap_err();
+            });
+        });
+        panic::set_hook(before);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines[0]["message"], "panicked: with\nmany\nlines");
+        assert_eq!(lines[0]["request_id"], "8476a536");
+        assert!(lines[0]["place"].as_str().unwrap().contains("logging.rs:"), "{lines:?}");
+    }
 
     #[test]
     fn levels_are_a_word_or_a_list_by_target() {
