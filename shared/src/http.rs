@@ -117,15 +117,6 @@ pub fn bearer_token(request: &Request) -> Result<&str> {
         ))
 }
 
-/// The address that API Gateway saw the request come from; never what the client says of itself.
-pub fn source_ip(request: &Request) -> String {
-    match request.request_context_ref() {
-        Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.clone(),
-        _ => None,
-    }
-    .unwrap_or_default()
-}
-
 /// API Gateway's id for the request.
 pub fn api_request_id(request: &Request) -> Option<&str> {
     match request.request_context_ref() {

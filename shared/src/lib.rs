@@ -10,7 +10,7 @@
 //! | [`account`], [`chat`] | parsed values: an invalid one cannot exist |
 //! | [`frame`] | what a socket carries, in both protocols |
 //! | [`password`], [`token`], [`session`] | bcrypt and JWT |
-//! | [`rate`] | how much one user may say |
+//! | [`rate`], [`source`] | how much one user may say, and where requests come from |
 //! | [`store`] | all SQL, over PostgreSQL and SQLite |
 //! | [`management`], [`broadcast`], [`revocation`] | the `@connections` client and its two uses |
 //! | [`queue`], [`shard`] | what `message` leaves to `broadcast` |
@@ -44,6 +44,7 @@ pub mod revocation;
 pub mod session;
 pub mod settings;
 pub mod shard;
+pub mod source;
 pub mod store;
 pub mod token;
 pub mod websocket;

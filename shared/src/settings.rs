@@ -21,6 +21,7 @@ use crate::{
     password::{Hasher, Hashing},
     queue::Queue,
     rate::MessageRate,
+    source::Source,
     store::Store,
     token::Tokens,
     websocket::AllowedOrigins,
@@ -118,16 +119,15 @@ impl Settings {
     /// # Errors
     /// When one of them is missing or bad.
     pub fn tokens(&self) -> Result<Tokens, SettingError> {
-        const EXAMPLE: &str = "$(openssl rand -hex 32)";
         let secrets: SecretString = self
             .lookup
             .get("JWT_SECRET")
-            .ok_or_else(|| SettingError::new("JWT_SECRET", "is not set", EXAMPLE))?
+            .ok_or_else(|| SettingError::new("JWT_SECRET", "is not set", SECRET_EXAMPLE))?
             .into();
         let access_ttl = self.seconds("ACCESS_TOKEN_TTL", 900, "900")?;
         let refresh_ttl = self.seconds("REFRESH_TOKEN_TTL", 2_592_000, "2592000")?;
         Tokens::new(&secrets, access_ttl, refresh_ttl)
-            .map_err(|error| SettingError::new("JWT_SECRET", error.to_string(), EXAMPLE))
+            .map_err(|error| SettingError::new("JWT_SECRET", error.to_string(), SECRET_EXAMPLE))
     }
 
     /// Hashes passwords, by `BCRYPT_COST`: 4–16, at least 10 unless the database is SQLite.
@@ -155,6 +155,19 @@ impl Settings {
                 })?,
         };
         Ok(Hasher::new(cost, self.hashing.clone()))
+    }
+
+    /// Tells where requests come from. `CDN_SECRET` is what a CDN shows before it is believed; without it, none is.
+    ///
+    /// # Errors
+    /// When it is too short.
+    pub fn source(&self) -> Result<Source, SettingError> {
+        let secret = self.lookup.get("CDN_SECRET");
+        if secret.as_ref().is_some_and(|secret| secret.len() < Source::SECRET_BYTES_MIN) {
+            let problem = format!("is shorter than {} bytes", Source::SECRET_BYTES_MIN);
+            return Err(SettingError::new("CDN_SECRET", problem, SECRET_EXAMPLE));
+        }
+        Ok(Source::new(secret.map(SecretString::from)))
     }
 
     /// How much one user may say, by `MESSAGE_RATE_LIMIT`: `MESSAGES/SECONDS`, or `off`, which is `None`.
@@ -344,4 +357,5 @@ impl Settings {
     }
 }
 
+const SECRET_EXAMPLE: &str = "$(openssl rand -hex 32)";
 const ENDPOINT_EXAMPLE: &str = "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/ws";

@@ -12,13 +12,14 @@ use shared::{
     Error, Result,
     account::{Password, Username},
     clock::Clock,
-    http::{JsonObject, json_response, source_ip},
+    http::{JsonObject, json_response},
     invocation,
     lambda::HttpFunction,
     metrics::Count,
     password::{Hasher, Verdict},
     session::TokenPair,
     settings::{SettingError, Settings},
+    source::Source,
     store::{NewSession, Store},
     token::{Kind, SessionId, TokenId, Tokens},
 };
@@ -28,6 +29,7 @@ pub struct Login {
     store: Store,
     hasher: Hasher,
     tokens: Tokens,
+    source: Source,
     clock: Clock,
 }
 
@@ -39,6 +41,7 @@ impl HttpFunction for Login {
             store: settings.store(),
             hasher: settings.hasher()?,
             tokens: settings.tokens()?,
+            source: settings.source()?,
             clock: settings.clock(),
         })
     }
@@ -55,7 +58,7 @@ impl HttpFunction for Login {
             self.hasher.verify(&password, None).await?;
             return Err(wrong_credentials());
         };
-        self.authenticate(&username, &password, &source_ip(&request)).await?;
+        self.authenticate(&username, &password, &self.source.of(&request)).await?;
         let tokens = self.open_session(&username).await?;
         Ok(json_response(StatusCode::OK, &tokens))
     }

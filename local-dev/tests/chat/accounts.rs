@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::json;
 
 use crate::{Needs, support::World};
@@ -14,6 +15,7 @@ crate::stories! {
     a_wrong_password_and_an_unknown_user_are_the_same_answer,
     ten_failures_lock_a_login_until_the_window_has_passed,
     failures_in_parallel_do_not_slip_through,
+    behind_a_cdn_failures_are_counted_by_its_viewers,
     a_login_renews_a_hash_of_another_cost,
 }
 
@@ -126,6 +128,31 @@ async fn failures_in_parallel_do_not_slip_through(world: World) {
     }
     assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 10, "{statuses:?}");
     assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 20, "{statuses:?}");
+}
+
+async fn behind_a_cdn_failures_are_counted_by_its_viewers(mut world: World) {
+    const CDN_SECRET: &str = "cdn-secret-of-the-stories-5f1b7c0e9a";
+    world.restart_with("CDN_SECRET", CDN_SECRET).await;
+    world.register("alice").await;
+    let log_in = async |password: &str, secret: &str, viewer: &str| {
+        let login = json!({"username": "alice", "password": password});
+        let request = world.http.request(Method::POST, "/auth/login").json(&login);
+        let request = request.header("x-cdn-secret", secret).header("x-viewer-address", viewer);
+        world.http.send(request).await.status.as_u16()
+    };
+    for _ in 0..10 {
+        assert_eq!(log_in("wrong password", CDN_SECRET, "198.51.100.7").await, 401);
+    }
+    assert_eq!(log_in(World::PASSWORD, CDN_SECRET, "198.51.100.7").await, 429);
+    assert_eq!(log_in(World::PASSWORD, CDN_SECRET, "198.51.100.8").await, 200);
+
+    // Whoever goes around the CDN may say what they like, and is counted by where they are.
+    for attempt in 0..10 {
+        let viewer = format!("203.0.113.{attempt}");
+        assert_eq!(log_in("wrong password", "a guess", &viewer).await, 401);
+    }
+    assert_eq!(log_in(World::PASSWORD, "a guess", "198.51.100.9").await, 429);
+    assert_eq!(log_in(World::PASSWORD, CDN_SECRET, "198.51.100.8").await, 200);
 }
 
 async fn a_login_renews_a_hash_of_another_cost(mut world: World) {

@@ -19,6 +19,7 @@ use crate::{
         bootstraps::{bootstrap, directory},
         connections::{FakeConnections, Taken},
         leaks::{self, Written},
+        process::Launch,
         session_of,
     },
 };
@@ -27,6 +28,7 @@ crate::stories! {
     Needs::Bootstraps;
     every_bootstrap_answers_its_sample_event,
     message_posts_over_tls_to_where_its_event_came_from,
+    the_deployed_template_is_served_unchanged,
 }
 
 /// The secret that the tokens in the sample events are signed with.
@@ -113,6 +115,24 @@ async fn message_posts_over_tls_to_where_its_event_came_from(world: World) {
     event["requestContext"]["domainName"] = json!(host);
     assert_eq!(lambda.invoke_with("message", &event).await["statusCode"], 200);
     assert_shows(&posts.take(), &world.history(&alice).await[0]);
+}
+
+/// As anybody else's: local-dev knows nothing of the chat then, and the settings come from its environment.
+async fn the_deployed_template_is_served_unchanged(world: World) {
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/template.yaml");
+    let options = ["--template", template.to_str().unwrap()];
+    let mut launch = Launch::of(&world);
+    launch.functions = directory();
+    let process = launch.start(0, &[], options).await;
+    let alice = process.user("alice").await;
+    let bob = process.user("bob").await;
+    let mut speaker = process.connect(&alice).await;
+    let mut listener = process.connect_plain(&bob).await;
+    speaker.say("Hello!", "1").await;
+    assert_eq!(listener.next_text().await, "alice: Hello!");
+    assert_eq!(speaker.next_frame().await["id"], 1);
+    assert_eq!(process.history(&bob).await[0]["text"], "Hello!");
+    process.stop().await;
 }
 
 /// Environment variables, as a configuration takes them.
