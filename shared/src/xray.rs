@@ -8,7 +8,8 @@
 
 use std::{
     io,
-    net::{SocketAddr, UdpSocket},
+    net::{AddrParseError, SocketAddr, UdpSocket},
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -62,32 +63,37 @@ pub struct Part {
 
 /// What takes the documents.
 #[derive(Debug)]
-pub struct Daemon(UdpSocket);
+pub struct Daemon {
+    address: SocketAddr,
+    /// Opened when it is needed; `None` if none was to be had.
+    socket: OnceLock<Option<UdpSocket>>,
+}
 
 impl Daemon {
     /// The daemon at `address`, as `AWS_XRAY_DAEMON_ADDRESS` gives it: `host:port`, an IP address.
     ///
     /// # Errors
-    /// When it is no such address, or no socket is to be had.
-    pub fn at(address: &str) -> io::Result<Self> {
-        let address: SocketAddr = address
-            .trim()
-            .parse()
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let socket = UdpSocket::bind(if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
-        // Whoever sends must never wait for it.
-        socket.set_nonblocking(true)?;
-        socket.connect(address)?;
-        Ok(Self(socket))
+    /// When it is no such address.
+    pub fn at(address: &str) -> Result<Self, AddrParseError> {
+        Ok(Self { address: address.trim().parse()?, socket: OnceLock::new() })
     }
 
     /// Tells the parts of an event. What gets lost on the way is lost: nothing depends on it.
     pub fn tell(&self, trace: &Trace, parts: &[Part]) {
         let Some(parent_id) = &trace.sampled_parent else { return };
+        let Some(socket) = self.socket.get_or_init(|| connect(self.address).ok()) else { return };
         for part in parts.iter().take(SUBSEGMENTS_MAX) {
-            self.0.send(&datagram(&trace.root, parent_id, part)).ok();
+            socket.send(&datagram(&trace.root, parent_id, part)).ok();
         }
     }
+}
+
+fn connect(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
+    // Whoever sends must never wait for it.
+    socket.set_nonblocking(true)?;
+    socket.connect(address)?;
+    Ok(socket)
 }
 
 fn datagram(trace_id: &str, parent_id: &str, part: &Part) -> Vec<u8> {
