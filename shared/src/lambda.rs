@@ -11,7 +11,7 @@ use std::{
 };
 
 use lambda_http::{
-    Adapter, Body, LambdaEvent, Request, Response,
+    Adapter, Body, Request, Response,
     http::{HeaderValue, header::X_CONTENT_TYPE_OPTIONS},
     lambda_runtime::{LambdaInvocation, Runtime},
     service_fn,
@@ -29,7 +29,7 @@ use crate::{
     websocket::{self, Answer, Event},
 };
 
-pub use lambda_http::Error;
+pub use lambda_http::{Error, LambdaEvent};
 
 /// Connections to the database in one Lambda instance, which handles one event at a time.
 const DATABASE_CONNECTIONS: u32 = 1;
@@ -110,7 +110,7 @@ pub async fn run_http<F: HttpFunction>() -> Result<(), Error> {
 pub async fn run_websocket<F: WebSocketFunction>() -> Result<(), Error> {
     let settings = start()?;
     let function = F::new(&settings)?;
-    run(F::NAME, &settings, |event| handle(&function, event)).await
+    run(F::NAME, &settings, |event| handle(&function, event.payload)).await
 }
 
 /// Runs `handler`, the function called `name`, on Lambda until the instance ends.
@@ -120,15 +120,14 @@ pub async fn run_websocket<F: WebSocketFunction>() -> Result<(), Error> {
 pub async fn run<E, A, F>(
     name: &'static str,
     settings: &Settings,
-    handler: impl Fn(E) -> F,
+    handler: impl Fn(LambdaEvent<E>) -> F,
 ) -> Result<(), Error>
 where
     E: DeserializeOwned,
     A: Serialize,
     F: Future<Output = Result<A>>,
 {
-    let service = service_fn(|event: LambdaEvent<E>| handler(event.payload));
-    Runtime::new(service).layer(Watched(settings.watch(name)?.into())).run().await
+    Runtime::new(service_fn(handler)).layer(Watched(settings.watch(name)?.into())).run().await
 }
 
 /// Reads settings and starts the log.

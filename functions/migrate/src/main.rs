@@ -2,13 +2,13 @@
 
 use migrate::Migrate;
 use serde::de::IgnoredAny;
-use shared::lambda;
+use shared::lambda::{self, LambdaEvent};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda::Error> {
     let settings = lambda::start()?;
     let migrate = &Migrate::new(&settings);
-    lambda::run("migrate", &settings, async |_: IgnoredAny| {
+    lambda::run("migrate", &settings, async |_: LambdaEvent<IgnoredAny>| {
         migrate.handle().await.inspect_err(shared::Error::log)
     })
     .await
