@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod contract;
 mod fuzz;
 mod screenshot;
 
@@ -26,6 +27,8 @@ enum Task {
     Build(build::Build),
     /// Run the checker: random schedules of clients under faults, and the promises held against what they saw
     Check(check::Check),
+    /// Hold what clients are promised against a chat that runs somewhere
+    Contract(contract::Contract),
     /// Feed hostile input to what reads it, for a while
     Fuzz(fuzz::Fuzz),
     /// Take the README's picture of the chat anew: docs/chat.png
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Build(build) => build.run(),
         Task::Check(check) => check.run(),
+        Task::Contract(contract) => contract.run(),
         Task::Fuzz(fuzz) => fuzz.run(),
         Task::Screenshot => screenshot::take(),
     };

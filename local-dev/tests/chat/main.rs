@@ -1,8 +1,10 @@
 //! The chat from outside: over HTTP, over sockets, in a browser, as a process. Every story runs over SQLite and over
 //! PostgreSQL, with the functions in this process, and over PostgreSQL with the functions as Lambda runs them.
 //!
-//! A story is an async function that is given a running [`World`]. What a story needs and the machine doesn't have is
-//! said in its line (`[needs …] … ignored`); with `CI` set nothing may be missing.
+//! A story is an async function that is given a running [`World`], or only a [`Room`] in it. What a story needs and the
+//! machine doesn't have is said in its line (`[needs …] … ignored`); with `CI` set nothing may be missing.
+//!
+//! Stories of a room also run against any chat whose URL is in `CHAT_URL`: `cargo xtask contract`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(unreachable_pub, reason = "nobody uses this crate from outside")]
@@ -19,12 +21,26 @@ macro_rules! stories {
             vec![$($(crate::Story {
                 name: concat!(module_path!(), "::", stringify!($story)).split_once("::").unwrap().1,
                 needs: $needs,
-                tell: |world| Box::pin($story(world)),
+                tell: crate::Tell::World(|world| Box::pin($story(world))),
             }),+),+]
         }
     };
 }
 pub(crate) use stories;
+
+/// Lists a module's stories that need nothing but a chat's URL. Others may talk there while they run.
+macro_rules! anywhere {
+    ($needs:expr; $($story:ident),+ $(,)?) => {
+        pub fn anywhere() -> Vec<crate::Story> {
+            vec![$(crate::Story {
+                name: concat!(module_path!(), "::", stringify!($story)).split_once("::").unwrap().1,
+                needs: $needs,
+                tell: crate::Tell::Room(|room| Box::pin($story(room))),
+            }),+]
+        }
+    };
+}
+pub(crate) use anywhere;
 
 mod accounts;
 mod attacks;
@@ -35,6 +51,7 @@ mod browser;
 mod chat;
 mod checker;
 mod concurrency;
+mod contract;
 mod day;
 mod described;
 mod floods;
@@ -44,7 +61,9 @@ mod leaks;
 mod modules;
 mod operations;
 mod outages;
+mod page;
 mod processes;
+mod seed;
 mod session_properties;
 mod sessions;
 mod storage;
@@ -63,7 +82,7 @@ use futures_util::FutureExt;
 use libtest_mimic::{Arguments, Failed, Trial};
 use support::{
     Backend, World, bootstraps as compiled, browser::Chromium, leaks::Hunt, postgres::Postgres,
-    runtime,
+    room::Room, runtime, target::Target,
 };
 
 /// The longest that any one story may take.
@@ -74,7 +93,34 @@ pub struct Story {
     /// `module::function`.
     name: &'static str,
     needs: Needs,
-    tell: fn(World) -> Pin<Box<dyn Future<Output = ()>>>,
+    tell: Tell,
+}
+
+type Telling = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A story, by what it is given.
+#[derive(Clone, Copy)]
+enum Tell {
+    /// A chat of its own, with its clock, settings and database.
+    World(fn(World) -> Telling),
+    /// A chat's URL.
+    Room(fn(Room) -> Telling),
+}
+
+impl Tell {
+    async fn on(self, world: World) {
+        match self {
+            Self::World(tell) => tell(world).await,
+            Self::Room(tell) => tell(world.room()).await,
+        }
+    }
+}
+
+impl Story {
+    /// Whether it needs nothing but a URL.
+    fn runs_anywhere(&self) -> bool {
+        matches!(self.tell, Tell::Room(_))
+    }
 }
 
 /// What a story needs beside a database.
@@ -98,16 +144,27 @@ pub enum Needs {
     Node,
     /// A queue.
     Queue,
+    /// Of the routes only those that the chat's ancestor had.
+    SeedRoutes,
+    /// The page at `/`.
+    Page,
 }
 
 fn all_stories() -> impl Iterator<Item = Story> {
     [
+        seed::anywhere(),
+        page::anywhere(),
+        accounts::anywhere(),
         accounts::stories(),
-        bad_input::stories(),
+        bad_input::anywhere(),
+        sessions::anywhere(),
         sessions::stories(),
         session_properties::stories(),
+        handshakes::anywhere(),
         handshakes::stories(),
+        history::anywhere(),
         history::stories(),
+        chat::anywhere(),
         chat::stories(),
         storage::stories(),
         floods::stories(),
@@ -119,6 +176,7 @@ fn all_stories() -> impl Iterator<Item = Story> {
         concurrency::stories(),
         leaks::stories(),
         processes::stories(),
+        contract::stories(),
         bootstraps::stories(),
         modules::stories(),
         browser::stories(),
@@ -131,6 +189,11 @@ fn all_stories() -> impl Iterator<Item = Story> {
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
+    match Target::from_environment() {
+        Ok(None) => {}
+        Ok(Some(target)) => return contract::hold(arguments, &target),
+        Err(problem) => return contract::refuse(&problem),
+    }
     // Stories wait more than they compute.
     arguments.test_threads.get_or_insert(4);
     let hunt = (!arguments.list).then(Hunt::start);
@@ -144,7 +207,11 @@ fn main() -> ExitCode {
         let on_bootstraps =
             || trial(&story, "bootstraps", postgres.clone().map(Backend::Bootstraps));
         match story.needs {
-            Needs::Nothing | Needs::Chromium | Needs::Queue => {
+            Needs::Nothing
+            | Needs::Chromium
+            | Needs::Queue
+            | Needs::SeedRoutes
+            | Needs::Page => {
                 vec![on_sqlite(), on_postgres(), on_bootstraps()]
             }
             Needs::InProcess | Needs::FakeTime => vec![on_sqlite(), on_postgres()],
@@ -200,7 +267,7 @@ fn trial(story: &Story, database: &str, backend: Option<Backend>) -> Trial {
             let (after, over) = mpsc::channel();
             let world = World::start(backend.clone(), after).await;
             let database_url = world.database_url().to_owned();
-            let story = AssertUnwindSafe(tell(world)).catch_unwind();
+            let story = AssertUnwindSafe(tell.on(world)).catch_unwind();
             let patience =
                 if checker::Extent::was_asked_for() { Duration::MAX } else { STORY_TIMEOUT };
             let told = tokio::time::timeout(patience, story).await;

@@ -5,6 +5,7 @@ pub mod browser;
 pub mod connections;
 pub mod descriptions;
 pub mod emf;
+pub mod forger;
 pub mod http;
 pub mod leaks;
 pub mod postgres;
@@ -14,6 +15,8 @@ pub mod room;
 pub mod site;
 pub mod socket;
 pub mod sqs;
+pub mod target;
+pub mod tls;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -210,6 +213,11 @@ impl World {
         world
     }
 
+    /// Where clients meet, for stories that need no more.
+    pub fn room(&self) -> Room {
+        self.room.clone()
+    }
+
     /// Starts the chat again, on the same database, with one more setting.
     pub async fn restart_with(&mut self, name: &str, value: &str) {
         self.restart_with_all([(name, value.to_owned())]).await;
@@ -236,7 +244,8 @@ impl World {
 
     async fn serve(&mut self) {
         let bound = Bound::to("127.0.0.1", 0).await.unwrap();
-        self.room = Room::new(format!("http://{}", bound.address()));
+        let base_url = format!("http://{}", bound.address());
+        self.room = Room::new(base_url).with_clock(self.clock.clone());
         let mut settings = self.settings.clone();
         settings.insert("LOG".to_owned(), "trace".to_owned());
         let endpoint = format!("{}/ws", self.base_url());
