@@ -3,6 +3,7 @@
 mod build;
 mod check;
 mod contract;
+mod cost;
 mod fuzz;
 mod screenshot;
 
@@ -29,6 +30,8 @@ enum Task {
     Check(check::Check),
     /// Hold what clients are promised against a chat that runs somewhere
     Contract(contract::Contract),
+    /// Reckon what a month on AWS costs, and which limit binds first
+    Cost(Box<cost::Cost>),
     /// Feed hostile input to what reads it, for a while
     Fuzz(fuzz::Fuzz),
     /// Take the README's picture of the chat anew: docs/chat.png
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Task::Build(build) => build.run(),
         Task::Check(check) => check.run(),
         Task::Contract(contract) => contract.run(),
+        Task::Cost(cost) => cost.run(),
         Task::Fuzz(fuzz) => fuzz.run(),
         Task::Screenshot => screenshot::take(),
     };

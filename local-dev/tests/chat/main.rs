@@ -207,11 +207,7 @@ fn main() -> ExitCode {
         let on_bootstraps =
             || trial(&story, "bootstraps", postgres.clone().map(Backend::Bootstraps));
         match story.needs {
-            Needs::Nothing
-            | Needs::Chromium
-            | Needs::Queue
-            | Needs::SeedRoutes
-            | Needs::Page => {
+            Needs::Nothing | Needs::Chromium | Needs::Queue | Needs::SeedRoutes | Needs::Page => {
                 vec![on_sqlite(), on_postgres(), on_bootstraps()]
             }
             Needs::InProcess | Needs::FakeTime => vec![on_sqlite(), on_postgres()],
