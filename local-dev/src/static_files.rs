@@ -75,12 +75,19 @@ impl StaticFiles {
 /// Keeps tests from being served, and adds the headers.
 async fn protect(request: Request, next: Next) -> Response {
     let path = request.uri().path();
+    let is_asset = path.starts_with("/assets/");
     // No file has such a name, and asking for it is an error and not a miss.
     let too_long = path.split('/').any(|segment| segment.len() > FILE_NAME_BYTES_MAX);
     let mut response =
         if too_long || is_test(path) { not_found() } else { next.run(request).await };
+    // `cargo xtask site` gives them names that change with what they hold.
+    let is_hashed = is_asset && response.status().is_success();
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    if is_hashed {
+        let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
+        response.headers_mut().insert(header::CACHE_CONTROL, forever);
     }
     response
 }
