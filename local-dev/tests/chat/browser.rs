@@ -253,8 +253,8 @@ async fn the_page_as_a_cdn_has_it_works(world: World) {
     let page = world.directory().join("page");
     let mut make = tokio::process::Command::new(env!("CARGO"));
     make.args(["xtask", "site"]).arg(&page);
-    let made = make.current_dir(env!("CARGO_MANIFEST_DIR")).output().await.unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let outcome = make.current_dir(env!("CARGO_MANIFEST_DIR")).output().await.unwrap();
+    assert!(outcome.status.success(), "{}", String::from_utf8_lossy(&outcome.stderr));
     let process = Launch::of(&world).with_page(page).start(0, &[], []).await;
     let url = process.base_url();
     let chromium = Chromium::start().await;
