@@ -107,15 +107,9 @@ pub async fn prepare_for_bootstraps(lookup: Lookup) -> Result<(), StartError> {
     Ok(())
 }
 
-/// The parameters of the chat's template. Functions get the database's URL and the secret from the
-/// settings, which go before what the template says.
+/// The parameters of the chat's template. What else the functions need they get from the settings, which go before what
+/// the template says.
 pub fn parameters(settings: &Lookup) -> BTreeMap<String, String> {
     let origins = settings.get("ALLOWED_ORIGINS").unwrap_or_default();
-    [
-        ("DatabaseUrl", "DATABASE_URL is a setting of local-dev".to_owned()),
-        ("JwtSecret", "JWT_SECRET is a setting of local-dev".to_owned()),
-        ("AllowedOrigins", origins),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
+    BTreeMap::from([("AllowedOrigins".to_owned(), origins)])
 }

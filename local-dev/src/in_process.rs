@@ -13,7 +13,7 @@ use lambda_http::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use shared::{
-    lambda::{HttpFunction, WebSocketFunction, respond},
+    lambda::{HttpFunction, WebSocketFunction, handle, respond},
     settings::{SettingError, Settings},
     websocket::Event,
 };
@@ -88,10 +88,9 @@ pub async fn handle_websocket(
     event: &[u8],
 ) -> Result<Bytes, FunctionError> {
     let event: Event = parse(event)?;
-    match function.handle(event).await {
+    match handle(function, event).await {
         Ok(answer) => serialize(&answer),
         Err(error) => {
-            error.log();
             let Diagnostic { error_type, error_message } = error.into();
             Err(FunctionError::Failed { error_type, message: error_message })
         }
@@ -104,8 +103,10 @@ where
     H: Fn(Bytes) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Bytes, FunctionError>> + Send + 'static,
 {
-    Function::new(name, move |Invocation { event, entry, .. }| {
-        let handling = handler(event);
+    Function::new(name, move |Invocation { id, event, entry }| {
+        let this = shared::invocation::Invocation::unmeasured(&entry.function(), &id);
+        let handling = this.enter(|| handler(event));
+        let handling = this.scope(handling);
         async move { invocation::run(&entry, handling).await }
     })
 }

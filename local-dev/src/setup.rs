@@ -82,8 +82,11 @@ impl Place<'_> {
             self.address,
             self.credentials,
         )?;
-        let template =
+        let mut template =
             self.read("infra/template.yaml", chat::TEMPLATE, chat::parameters(&settings))?;
+        // They are about what this program does itself, or what only a stack in the cloud needs: the database and its
+        // migration, the secret, the CDN, the queue. With --template they are told.
+        template.warnings.clear();
         let dir = self.cli.functions.functions.as_deref();
         dir.map_or(Ok(()), check_folder)?;
         let runner = match dir {

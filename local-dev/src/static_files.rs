@@ -12,7 +12,7 @@ use axum::{
 use percent_encoding::percent_decode_str;
 use tower_http::services::ServeDir;
 
-/// Sent with every file. Scripts, styles and connections come from the same origin, nobody may frame the page, no form
+/// Scripts, styles and connections come from the same origin, nobody may frame the page, no form
 /// leaves it by itself, and no script may make markup of a text.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self'; connect-src 'self'; form-action 'none'; base-uri 'none'; \
@@ -21,6 +21,19 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 /// What a chat has no use for.
 const PERMISSIONS_POLICY: &str =
     "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
+
+/// What goes with every file, by name. The CDN sends the same.
+pub const HEADERS: [(HeaderName, &str); 8] = [
+    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-cache"),
+    // What `frame-ancestors` says, for browsers that do not know it.
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (HeaderName::from_static("permissions-policy"), PERMISSIONS_POLICY),
+];
 
 /// The longest name of a file on common file systems (POSIX calls it `NAME_MAX`).
 const FILE_NAME_BYTES_MAX: usize = 255;
@@ -62,22 +75,19 @@ impl StaticFiles {
 /// Keeps tests from being served, and adds the headers.
 async fn protect(request: Request, next: Next) -> Response {
     let path = request.uri().path();
+    let is_asset = path.starts_with("/assets/");
     // No file has such a name, and asking for it is an error and not a miss.
     let too_long = path.split('/').any(|segment| segment.len() > FILE_NAME_BYTES_MAX);
     let mut response =
         if too_long || is_test(path) { not_found() } else { next.run(request).await };
-    for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-cache"),
-        // What `frame-ancestors` says, for browsers that do not know it.
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        (HeaderName::from_static("permissions-policy"), PERMISSIONS_POLICY),
-    ] {
+    // `cargo xtask site` gives them names that change with what they hold.
+    let is_hashed = is_asset && response.status().is_success();
+    for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    if is_hashed {
+        let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
+        response.headers_mut().insert(header::CACHE_CONTROL, forever);
     }
     response
 }

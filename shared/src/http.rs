@@ -117,13 +117,12 @@ pub fn bearer_token(request: &Request) -> Result<&str> {
         ))
 }
 
-/// The address that API Gateway saw the request come from; never what the client says of itself.
-pub fn source_ip(request: &Request) -> String {
+/// API Gateway's id for the request.
+pub fn api_request_id(request: &Request) -> Option<&str> {
     match request.request_context_ref() {
-        Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.clone(),
+        Some(RequestContext::ApiGatewayV2(context)) => context.request_id.as_deref(),
         _ => None,
     }
-    .unwrap_or_default()
 }
 
 /// An answer with `body` as JSON. Nothing here may be kept by a cache: it is tokens and private talk.

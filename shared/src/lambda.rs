@@ -3,29 +3,42 @@
 //! A function is a value that is built once from [`Settings`], taking only the parts it needs, and then asked to handle
 //! one event after the other. What runs it, AWS or local-dev, it doesn't know.
 
-use std::convert::Infallible;
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use lambda_http::{
-    Body, LambdaEvent, Request, Response,
+    Adapter, Body, Request, Response,
     http::{HeaderValue, header::X_CONTENT_TYPE_OPTIONS},
-    lambda_runtime, service_fn,
+    lambda_runtime::{LambdaInvocation, Runtime},
+    service_fn,
+    tower::{Layer, Service},
 };
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     clock::Clock,
     error::Result,
+    http,
+    invocation::{self, Scoped, Watch},
     logging,
     settings::{Lookup, SettingError, Settings},
-    websocket::{Answer, Event},
+    websocket::{self, Answer, Event},
 };
 
-pub use lambda_http::Error;
+pub use lambda_http::{Error, LambdaEvent};
 
 /// Connections to the database in one Lambda instance, which handles one event at a time.
 const DATABASE_CONNECTIONS: u32 = 1;
 
 /// A function behind a route of the HTTP API.
 pub trait HttpFunction: Sized + Send + Sync {
+    /// What it is called in the log and in metrics: the name of its crate.
+    const NAME: &str;
+
     /// Takes what the function needs.
     ///
     /// # Errors
@@ -38,6 +51,9 @@ pub trait HttpFunction: Sized + Send + Sync {
 
 /// A function behind a route of the WebSocket API.
 pub trait WebSocketFunction: Sized + Send + Sync {
+    /// What it is called in the log and in metrics: the name of its crate.
+    const NAME: &str;
+
     /// Takes what the function needs.
     ///
     /// # Errors
@@ -57,6 +73,7 @@ pub async fn respond(
     function: &impl HttpFunction,
     request: Request,
 ) -> Result<Response<Body>, Infallible> {
+    invocation::came_by(http::api_request_id(&request), None);
     let mut response = function.handle(request).await.unwrap_or_else(|error| {
         error.log();
         error.into_response()
@@ -66,13 +83,24 @@ pub async fn respond(
     Ok(response)
 }
 
+/// Handles an event of the WebSocket API, and logs what goes wrong.
+///
+/// # Errors
+/// When the function fails.
+pub async fn handle(function: &impl WebSocketFunction, event: Event) -> Result<Answer> {
+    invocation::came_by(websocket::api_request_id(&event), websocket::connection_id(&event).ok());
+    function.handle(event).await.inspect_err(crate::Error::log)
+}
+
 /// Runs a function of the HTTP API on Lambda until the instance ends.
 ///
 /// # Errors
 /// When a setting is bad, or the runtime fails.
 pub async fn run_http<F: HttpFunction>() -> Result<(), Error> {
-    let function = F::new(&start()?)?;
-    lambda_http::run(service_fn(|request| respond(&function, request))).await
+    let settings = start()?;
+    let function = F::new(&settings)?;
+    let service = Adapter::from(service_fn(|request| respond(&function, request)));
+    Runtime::new(service).layer(Watched(settings.watch(F::NAME)?.into())).run().await
 }
 
 /// Runs a function of the WebSocket API on Lambda until the instance ends.
@@ -80,12 +108,26 @@ pub async fn run_http<F: HttpFunction>() -> Result<(), Error> {
 /// # Errors
 /// When a setting is bad, or the runtime fails.
 pub async fn run_websocket<F: WebSocketFunction>() -> Result<(), Error> {
-    let function = F::new(&start()?)?;
-    let function = &function;
-    lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| async move {
-        function.handle(event.payload).await.inspect_err(crate::Error::log)
-    }))
-    .await
+    let settings = start()?;
+    let function = F::new(&settings)?;
+    run(F::NAME, &settings, |event| handle(&function, event.payload)).await
+}
+
+/// Runs `handler`, the function called `name`, on Lambda until the instance ends.
+///
+/// # Errors
+/// When a setting is bad, or the runtime fails.
+pub async fn run<E, A, F>(
+    name: &'static str,
+    settings: &Settings,
+    handler: impl Fn(LambdaEvent<E>) -> F,
+) -> Result<(), Error>
+where
+    E: DeserializeOwned,
+    A: Serialize,
+    F: Future<Output = Result<A>>,
+{
+    Runtime::new(service_fn(handler)).layer(Watched(settings.watch(name)?.into())).run().await
 }
 
 /// Reads settings and starts the log.
@@ -95,5 +137,56 @@ pub async fn run_websocket<F: WebSocketFunction>() -> Result<(), Error> {
 pub fn start() -> Result<Settings, SettingError> {
     let lookup = Lookup::environment();
     logging::start(&lookup)?;
+    logging::log_panics();
     Settings::new(lookup, Clock::system(), DATABASE_CONNECTIONS)
+}
+
+/// What is around a handler and the runtime's own work for it: lets the log know of each event, and tells what was measured.
+struct Watched(Arc<Watch>);
+
+impl<S> Layer<S> for Watched {
+    type Service = WatchedService<S>;
+
+    fn layer(&self, inner: S) -> WatchedService<S> {
+        WatchedService { inner, watch: Arc::clone(&self.0) }
+    }
+}
+
+struct WatchedService<S> {
+    inner: S,
+    watch: Arc<Watch>,
+}
+
+impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for WatchedService<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Scoped<Ending<S::Future>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, event: LambdaInvocation) -> Self::Future {
+        let trace_header = event.context.xray_trace_id.as_deref();
+        let invocation = self.watch.begin(&event.context.request_id, trace_header);
+        // The runtime reads the event here already.
+        let handling = Box::pin(invocation.enter(|| self.inner.call(event)));
+        invocation.scope(Ending { handling, watch: Arc::clone(&self.watch) })
+    }
+}
+
+/// The handling of an event, and what is told when it has been answered.
+struct Ending<F> {
+    handling: Pin<Box<F>>,
+    watch: Arc<Watch>,
+}
+
+impl<F: Future> Future for Ending<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let done = ready!(self.handling.as_mut().poll(context));
+        self.watch.end();
+        Poll::Ready(done)
+    }
 }

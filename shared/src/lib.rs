@@ -10,10 +10,12 @@
 //! | [`account`], [`chat`] | parsed values: an invalid one cannot exist |
 //! | [`frame`] | what a socket carries, in both protocols |
 //! | [`password`], [`token`], [`session`] | bcrypt and JWT |
-//! | [`rate`] | how much one user may say |
+//! | [`rate`], [`source`] | how much one user may say, and where requests come from |
 //! | [`store`] | all SQL, over PostgreSQL and SQLite |
 //! | [`management`], [`broadcast`], [`revocation`] | the `@connections` client and its two uses |
-//! | [`clock`], [`json`], [`logging`] | the time, words about JSON, the log |
+//! | [`queue`], [`shard`] | what `message` leaves to `broadcast` |
+//! | [`invocation`], [`metrics`], [`xray`] | the event at hand: what the log says of it, what is measured |
+//! | [`aws`], [`clock`], [`json`], [`logging`] | access to AWS, the time, words about JSON, the log |
 //!
 //! Parsed values know nothing of the store, the store knows nothing of HTTP, and nothing here knows what runs it, AWS or
 //! local-dev.
@@ -22,23 +24,30 @@
 compile_error!("shared needs a database: enable the feature `postgres`, `sqlite` or both");
 
 pub mod account;
+pub mod aws;
 pub mod broadcast;
 pub mod chat;
 pub mod clock;
 pub mod error;
 pub mod frame;
 pub mod http;
+pub mod invocation;
 pub mod json;
 pub mod lambda;
 pub mod logging;
 pub mod management;
+pub mod metrics;
 pub mod password;
+pub mod queue;
 pub mod rate;
 pub mod revocation;
 pub mod session;
 pub mod settings;
+pub mod shard;
+pub mod source;
 pub mod store;
 pub mod token;
 pub mod websocket;
+pub mod xray;
 
 pub use error::{Error, Result};

@@ -1,19 +1,43 @@
 //! One log for every program: text for people on a terminal, JSON for machines.
 //!
+//! In JSON, each line that is written while an event is handled says which:
+//!
+//! ```json
+//! {"timestamp":"2026-11-23T10:15:43.377123Z","level":"WARN","target":"shared::management","message":"post failed",
+//!  "function":"message","request_id":"8476a536-…","cold_start":false,"api_request_id":"QkT5xEIcDoEFo_A=",
+//!  "connection_id":"QkT3rfHsDoECHlw=","trace_id":"1-5759e988-…","recipient":"L0SM9cOFvHcCIhw=","error":"…"}
+//! ```
+//!
 //! Never logged at any level: tokens, passwords, hashes, secrets, message texts, query strings, whole events. Libraries
 //! are not that careful (the Lambda runtime traces whole events), so they are heard from `info` up whatever `LOG` says.
 
-use std::io::{IsTerminal, stderr};
+use std::{
+    fmt,
+    io::{IsTerminal, stderr},
+    panic::{self, PanicHookInfo},
+};
 
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tracing::{Event, Subscriber, field::Field};
 use tracing_subscriber::{
     Layer, Registry,
+    field::Visit,
     filter::{LevelFilter, ParseError, Targets},
-    fmt::MakeWriter,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields, MakeWriter,
+        format::Writer,
+        time::{FormatTime, SystemTime},
+    },
     layer::{Identity, SubscriberExt},
+    registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
-use crate::settings::{Lookup, SettingError};
+use crate::{
+    invocation,
+    settings::{Lookup, SettingError},
+};
 
 /// Starts logging to standard error as `LOG` and `LOG_FORMAT` say. Later calls change nothing.
 ///
@@ -61,17 +85,100 @@ pub fn start_to(
     let registry = tracing_subscriber::registry().with(also).with(levels).with(trusted());
     // A second start in one process (tests do that) keeps the first log.
     if json {
-        registry.with(lines.json().flatten_event(true)).try_init().ok();
+        registry.with(lines.event_format(JsonLines)).try_init().ok();
     } else {
         registry.with(lines.with_ansi(is_terminal)).try_init().ok();
     }
     Ok(())
 }
 
+/// Writes panics to the log. A panic's own words go to standard error in several lines, which belong to no event.
+pub fn log_panics() {
+    panic::set_hook(Box::new(|panic: &PanicHookInfo<'_>| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "panicked: {}", panic.payload_as_str().unwrap_or("no reason"));
+    }));
+}
+
+/// One line of JSON for each thing that is said, with what is known of the event at hand.
+struct JsonLines;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: String,
+    level: &'a str,
+    target: &'a str,
+    message: Option<Value>,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+}
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut own = Fields::default();
+        event.record(&mut own);
+        let message = own.0.remove("message");
+        let mut fields = invocation::fields();
+        fields.append(&mut own.0);
+        let mut timestamp = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut timestamp))?;
+        let metadata = event.metadata();
+        let (level, target) = (metadata.level().as_str(), metadata.target());
+        let line = Line { timestamp, level, target, message, fields };
+        writeln!(writer, "{}", serde_json::to_string(&line).map_err(|_unwritable| fmt::Error)?)
+    }
+}
+
+/// What is said, by name.
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn insert(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.insert(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.insert(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.insert(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.insert(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.insert(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.insert(field, format!("{value:?}"));
+    }
+}
+
 /// Only this project's own parts may say more than `info`, and sqlx, whose statements hold no values.
 fn trusted() -> Targets {
     // A target's name is compared by how it begins: `lambda` would be the Lambda runtime, too, which traces whole events.
-    const OURS: [&str; 14] = [
+    const OURS: [&str; 15] = [
+        "broadcast",
         "connect",
         "disconnect",
         "gateway",
@@ -110,7 +217,72 @@ fn parse_levels(text: &str) -> Result<Targets, SettingError> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{self, Read},
+        sync::Arc,
+    };
+
+    use serde_json::json;
+
     use super::*;
+    use crate::invocation::{Invocation, came_by};
+
+    /// What `work` logs.
+    fn logged(work: impl FnOnce()) -> Vec<Value> {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let lines = tracing_subscriber::fmt::layer().with_writer(Arc::new(writer));
+        let log = tracing_subscriber::registry().with(lines.event_format(JsonLines));
+        tracing::subscriber::with_default(log, work);
+        // The log has gone, and with it the end that writes.
+        let mut written = String::new();
+        reader.read_to_string(&mut written).unwrap();
+        written.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_line_says_which_event_it_belongs_to() {
+        let lines = logged(|| {
+            tracing::info!("before");
+            Invocation::unmeasured("message", "8476a536").enter(|| {
+                tracing::warn!(number = 7, is_odd = true, what = "two\nlines", "during");
+                came_by(Some("QkT5xEIcDoEFo_A="), Some("QkT3rfHsDoECHlw="));
+                tracing::error!(connection_id = "another", "said by the line itself");
+            });
+            tracing::info!("after");
+        });
+        let expected = [
+            json!({"level": "INFO", "message": "before"}),
+            json!({"level": "WARN", "message": "during", "number": 7, "is_odd": true, "what": "two\nlines",
+                   "function": "message", "request_id": "8476a536", "cold_start": false}),
+            json!({"level": "ERROR", "message": "said by the line itself", "connection_id": "another",
+                   "function": "message", "request_id": "8476a536", "cold_start": false,
+                   "api_request_id": "QkT5xEIcDoEFo_A="}),
+            json!({"level": "INFO", "message": "after"}),
+        ];
+        assert_eq!(lines.len(), expected.len());
+        for (mut line, expected) in lines.into_iter().zip(expected) {
+            let fields = line.as_object_mut().unwrap();
+            assert_eq!(fields.remove("target"), Some(json!("shared::logging::tests")));
+            assert!(fields.remove("timestamp").is_some_and(|time| time.is_string()));
+            assert_eq!(line, expected);
+        }
+    }
+
+    #[test]
+    fn a_panic_is_one_line_of_its_event() {
+        let before = panic::take_hook();
+        log_panics();
+        let lines = logged(|| {
+            Invocation::unmeasured("message", "8476a536").enter(|| {
+                panic::catch_unwind(|| panic!("with\nmany\nlines")).unwrap_err();
+            });
+        });
+        panic::set_hook(before);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines[0]["message"], "panicked: with\nmany\nlines");
+        assert_eq!(lines[0]["request_id"], "8476a536");
+        assert!(lines[0]["place"].as_str().unwrap().contains("logging.rs:"), "{lines:?}");
+    }
 
     #[test]
     fn levels_are_a_word_or_a_list_by_target() {

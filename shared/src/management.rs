@@ -5,16 +5,15 @@ use std::{
     time::Duration,
 };
 
-use aws_credential_types::Credentials;
 use aws_sdk_apigatewaymanagement::{
     Client,
-    config::{BehaviorVersion, Builder, Region, retry::RetryConfig, timeout::TimeoutConfig},
+    config::{BehaviorVersion, Builder, retry::RetryConfig, timeout::TimeoutConfig},
     error::SdkError,
     primitives::Blob,
 };
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 use crate::{
+    aws::Access,
     error::{Error, Result, causes},
     websocket,
 };
@@ -24,9 +23,6 @@ const POST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The longest wait before the second try.
 const RETRY_BACKOFF: Duration = Duration::from_millis(50);
-
-/// How long an HTTP connection is kept for the next post.
-const HTTP_IDLE_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// What became of a post.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,32 +49,14 @@ impl Management {
     /// Posts in flight in one invocation, unless `BROADCAST_CONCURRENCY` says otherwise.
     pub const DEFAULT_CONCURRENCY: usize = 64;
 
-    /// A client that signs with `credentials` (access key, secret key, session token), which a Lambda finds in its
-    /// environment and which stay the same for its life. Without them it signs with a made-up key, for local-dev.
-    pub fn new(
-        endpoint: Option<String>,
-        region: Option<String>,
-        credentials: [Option<String>; 3],
-        concurrency: usize,
-    ) -> Self {
-        let [access_key, secret_key, session_token] = credentials;
-        let credentials = Credentials::new(
-            access_key.unwrap_or_else(|| "local".to_owned()),
-            secret_key.unwrap_or_else(|| "local".to_owned()),
-            session_token,
-            None,
-            "environment",
-        );
-        let http = aws_smithy_http_client::Builder::new()
-            .pool_idle_timeout(HTTP_IDLE_TIME_MAX)
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
+    /// A client of the API at `endpoint`, or of the one that each event names.
+    pub fn new(endpoint: Option<String>, access: Access, concurrency: usize) -> Self {
         let timeouts = TimeoutConfig::builder().operation_timeout(POST_TIMEOUT).build();
         let config = Builder::new()
             .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(region.unwrap_or_else(|| "local".to_owned())))
-            .credentials_provider(credentials)
-            .http_client(http)
+            .region(access.region)
+            .credentials_provider(access.credentials)
+            .http_client(access.http)
             .timeout_config(timeouts)
             // One more try, within the same time: for a kept HTTP connection that died while the function was frozen,
             // and for a moment's throttling.
@@ -147,7 +125,7 @@ impl Connections {
             Ok(_) => Delivery::Sent,
             Err(error) if is_gone(&error) => Delivery::Gone,
             Err(error) => {
-                tracing::warn!(connection_id, error = %causes(&error), "post failed");
+                tracing::warn!(recipient = connection_id, error = %causes(&error), "post failed");
                 Delivery::Failed
             }
         }
@@ -160,7 +138,7 @@ impl Connections {
             Ok(_) => true,
             Err(error) if is_gone(&error) => true,
             Err(error) => {
-                tracing::warn!(connection_id, error = %causes(&error), "close failed");
+                tracing::warn!(recipient = connection_id, error = %causes(&error), "close failed");
                 false
             }
         }

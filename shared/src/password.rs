@@ -8,6 +8,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     account::Password,
     error::{Error, Result},
+    invocation,
+    metrics::Time,
 };
 
 /// Passwords that one program works on or lets wait at once. At the default cost, 12, that is a wait of about four
@@ -45,15 +47,18 @@ impl Hashing {
     ) -> Result<T> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_full| Error::Busy)?;
         let processors = Arc::clone(&self.processors);
-        let processor = processors.acquire_owned().await.map_err(Error::internal)?;
-        // They are free again when the work is done, even if nobody waits for it any more.
-        let held: [OwnedSemaphorePermit; 2] = [place, processor];
-        let work = move || {
-            let done = work();
-            drop(held);
-            done
+        let hashed = async {
+            let processor = processors.acquire_owned().await.map_err(Error::internal)?;
+            // They are free again when the work is done, even if nobody waits for it any more.
+            let held: [OwnedSemaphorePermit; 2] = [place, processor];
+            let work = move || {
+                let done = work();
+                drop(held);
+                done
+            };
+            tokio::task::spawn_blocking(work).await.map_err(Error::internal)
         };
-        tokio::task::spawn_blocking(work).await.map_err(Error::internal)?.map_err(Error::internal)
+        invocation::time(Time::Hash, hashed).await?.map_err(Error::internal)
     }
 }
 

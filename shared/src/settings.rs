@@ -2,20 +2,31 @@
 //! line that names it, says what is wrong and gives an example. Values never appear in that line where they could be
 //! secret.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io::{Write, stdout},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use aws_credential_types::Credentials;
 use secrecy::SecretString;
 use url::Url;
 
 use crate::{
+    aws::Access,
     clock::Clock,
+    error::causes,
+    invocation::Watch,
     management::Management,
+    metrics::Namespace,
     password::{Hasher, Hashing},
+    queue::Queue,
     rate::MessageRate,
+    source::Source,
     store::Store,
     token::Tokens,
     websocket::AllowedOrigins,
+    xray::Daemon,
 };
 
 /// Where settings come from: the process environment, or whatever a test or local-dev puts in its place.
@@ -73,6 +84,8 @@ pub struct Settings {
     clock: Clock,
     /// All functions of a program hash in one place.
     hashing: Hashing,
+    /// What calls AWS shares its connections and its list of certificates.
+    access: Arc<OnceLock<Access>>,
 }
 
 impl Settings {
@@ -89,7 +102,7 @@ impl Settings {
             .get("DATABASE_URL")
             .ok_or_else(|| SettingError::new("DATABASE_URL", "is not set", Store::URL_EXAMPLE))?;
         let store = Store::open_as(&url, database_connections, credentials(&lookup))?;
-        Ok(Self { lookup, store, clock, hashing: Hashing::default() })
+        Ok(Self { lookup, store, clock, hashing: Hashing::default(), access: Arc::default() })
     }
 
     /// The same settings with another database, or with the same one in another role.
@@ -116,16 +129,15 @@ impl Settings {
     /// # Errors
     /// When one of them is missing or bad.
     pub fn tokens(&self) -> Result<Tokens, SettingError> {
-        const EXAMPLE: &str = "$(openssl rand -hex 32)";
         let secrets: SecretString = self
             .lookup
             .get("JWT_SECRET")
-            .ok_or_else(|| SettingError::new("JWT_SECRET", "is not set", EXAMPLE))?
+            .ok_or_else(|| SettingError::new("JWT_SECRET", "is not set", SECRET_EXAMPLE))?
             .into();
         let access_ttl = self.seconds("ACCESS_TOKEN_TTL", 900, "900")?;
         let refresh_ttl = self.seconds("REFRESH_TOKEN_TTL", 2_592_000, "2592000")?;
         Tokens::new(&secrets, access_ttl, refresh_ttl)
-            .map_err(|error| SettingError::new("JWT_SECRET", error.to_string(), EXAMPLE))
+            .map_err(|error| SettingError::new("JWT_SECRET", error.to_string(), SECRET_EXAMPLE))
     }
 
     /// Hashes passwords, by `BCRYPT_COST`: 4–16, at least 10 unless the database is SQLite.
@@ -153,6 +165,19 @@ impl Settings {
                 })?,
         };
         Ok(Hasher::new(cost, self.hashing.clone()))
+    }
+
+    /// Tells where requests come from. `CDN_SECRET` is what a CDN shows before it is believed; without it, none is.
+    ///
+    /// # Errors
+    /// When it is too short.
+    pub fn source(&self) -> Result<Source, SettingError> {
+        let secret = self.lookup.get("CDN_SECRET");
+        if secret.as_ref().is_some_and(|secret| secret.len() < Source::SECRET_BYTES_MIN) {
+            let problem = format!("is shorter than {} bytes", Source::SECRET_BYTES_MIN);
+            return Err(SettingError::new("CDN_SECRET", problem, SECRET_EXAMPLE));
+        }
+        Ok(Source::new(secret.map(SecretString::from)))
     }
 
     /// How much one user may say, by `MESSAGE_RATE_LIMIT`: `MESSAGES/SECONDS`, or `off`, which is `None`.
@@ -204,14 +229,7 @@ impl Settings {
                     )
                 })?,
         };
-        let credentials = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
-            .map(|name| self.lookup.get(name));
-        Ok(Management::new(
-            self.connections_endpoint()?,
-            self.lookup.get("AWS_REGION"),
-            credentials,
-            concurrency,
-        ))
+        Ok(Management::new(self.connections_endpoint()?, self.access(), concurrency))
     }
 
     /// The same for a function of the HTTP API, whose events do not name the WebSocket API: there
@@ -226,8 +244,90 @@ impl Settings {
         self.management()
     }
 
+    /// The queue for what is too much to send at once, by `BROADCAST_QUEUE_URL` and `BROADCAST_INLINE_LIMIT`; none unless
+    /// the former is set. `AWS_ENDPOINT_URL_SQS` says where SQS is, if it is not Amazon's.
+    ///
+    /// # Errors
+    /// When one of them is bad.
+    pub fn queue(&self) -> Result<Option<Queue>, SettingError> {
+        const LIMIT: &str = "BROADCAST_INLINE_LIMIT";
+        let inline_limit = match self.lookup.get(LIMIT) {
+            None => Queue::DEFAULT_INLINE_LIMIT,
+            Some(text) => text
+                .trim()
+                .parse()
+                .ok()
+                .filter(|connections| (1..=10_000).contains(connections))
+                .ok_or_else(|| {
+                    let problem =
+                        format!("{text:?} is not allowed, it takes a whole number from 1 to 10000");
+                    SettingError::new(LIMIT, problem, "500")
+                })?,
+        };
+        let url = self.url(
+            "BROADCAST_QUEUE_URL",
+            "the URL of a queue",
+            "https://sqs.eu-west-1.amazonaws.com/123456789012/broadcast",
+        )?;
+        let endpoint = self.url(
+            "AWS_ENDPOINT_URL_SQS",
+            "the URL of an SQS endpoint",
+            "https://sqs.eu-west-1.amazonaws.com",
+        )?;
+        Ok(url.map(|url| Queue::new(url, inline_limit, endpoint, self.access())))
+    }
+
+    /// What becomes of the events of `function`: metrics by `METRICS_NAMESPACE`, none unless it is set; and parts of
+    /// traces, where Lambda names X-Ray's daemon and an event's trace is recorded.
+    ///
+    /// # Errors
+    /// When the namespace is bad.
+    pub fn watch(&self, function: &'static str) -> Result<Watch, SettingError> {
+        let namespace = match self.lookup.get("METRICS_NAMESPACE") {
+            None => None,
+            Some(text) => Some(Namespace::parse(text.trim()).map_err(|allowed| {
+                let problem = format!("{text:?} is not a CloudWatch namespace, {allowed}");
+                SettingError::new("METRICS_NAMESPACE", problem, "lambda-chat")
+            })?),
+        };
+        let daemon = self.lookup.get("AWS_XRAY_DAEMON_ADDRESS").and_then(|address| {
+            // It is Lambda's to set, and nothing depends on it.
+            let daemon = Daemon::at(&address);
+            let said = daemon.inspect_err(|error| {
+                tracing::warn!(address, error = %causes(error), "X-Ray's daemon cannot be used");
+            });
+            said.ok()
+        });
+        let write = |line: &str| {
+            // Without standard output there is nobody to tell.
+            writeln!(stdout().lock(), "{line}").ok();
+        };
+        Ok(Watch::new(function, self.clock(), namespace, daemon, write))
+    }
+
+    fn access(&self) -> Access {
+        let access = || {
+            let credentials = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+            Access::new(
+                self.lookup.get("AWS_REGION"),
+                credentials.map(|name| self.lookup.get(name)),
+            )
+        };
+        self.access.get_or_init(access).clone()
+    }
+
     fn connections_endpoint(&self) -> Result<Option<String>, SettingError> {
-        let Some(text) = self.lookup.get("CONNECTIONS_ENDPOINT") else {
+        self.url("CONNECTIONS_ENDPOINT", "the base URL of a management API", ENDPOINT_EXAMPLE)
+    }
+
+    /// An `http://` or `https://` URL without a slash at its end; none if it is not set.
+    fn url(
+        &self,
+        name: &'static str,
+        what: &str,
+        example: &'static str,
+    ) -> Result<Option<String>, SettingError> {
+        let Some(text) = self.lookup.get(name) else {
             return Ok(None);
         };
         match Url::parse(text.trim()) {
@@ -235,11 +335,9 @@ impl Settings {
                 Ok(Some(text.trim().trim_end_matches('/').to_owned()))
             }
             _ => Err(SettingError::new(
-                "CONNECTIONS_ENDPOINT",
-                format!(
-                    "{text:?} is not the base URL of a management API, it takes http:// or https://"
-                ),
-                ENDPOINT_EXAMPLE,
+                name,
+                format!("{text:?} is not {what}, it takes http:// or https://"),
+                example,
             )),
         }
     }
@@ -280,4 +378,5 @@ fn credentials(lookup: &Lookup) -> Option<Credentials> {
     ))
 }
 
+const SECRET_EXAMPLE: &str = "$(openssl rand -hex 32)";
 const ENDPOINT_EXAMPLE: &str = "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/ws";

@@ -62,6 +62,11 @@ impl Answer {
     }
 }
 
+/// API Gateway's id for the event.
+pub fn api_request_id(event: &Event) -> Option<&str> {
+    event.request_context.request_id.as_deref()
+}
+
 /// The event's connection.
 ///
 /// # Errors

@@ -19,19 +19,29 @@ pub(crate) struct Build {
 }
 
 impl Build {
+    /// What is deployed.
+    pub(crate) fn for_lambda(x86_64: bool) -> Self {
+        Self { x86_64, sqlite: false }
+    }
+
     pub(crate) fn run(&self) -> Result<(), String> {
-        let functions = functions()?;
         if !self.sqlite {
-            refuse_sqlite(&functions)?;
+            refuse_sqlite(&functions()?)?;
         }
-        let mut command = cargo(&["lambda", "build", "--release"]);
-        command.args(functions).arg(if self.x86_64 { "--x86-64" } else { "--arm64" });
-        if self.sqlite {
-            command.args(["--features", "sqlite"]);
-        }
-        run(&mut command).map_err(|problem| {
+        run(cargo(&[]).args(self.arguments()?)).map_err(|problem| {
             format!("{problem}; cargo-lambda comes with: pip install cargo-lambda")
         })
+    }
+
+    /// Cargo's arguments.
+    pub(crate) fn arguments(&self) -> Result<Vec<String>, String> {
+        let mut arguments: Vec<String> = ["lambda", "build", "--release"].map(str::to_owned).into();
+        arguments.extend(functions()?);
+        arguments.push(if self.x86_64 { "--x86-64" } else { "--arm64" }.to_owned());
+        if self.sqlite {
+            arguments.extend(["--features", "sqlite"].map(str::to_owned));
+        }
+        Ok(arguments)
     }
 }
 

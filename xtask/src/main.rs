@@ -1,12 +1,23 @@
 //! What takes more than one cargo command: `cargo xtask --help`.
 
+mod aws;
 mod build;
 mod check;
+mod contract;
+mod cost;
+mod deploy;
+mod destroy;
+mod doctor;
 mod fuzz;
 mod screenshot;
+mod site;
+mod smoke;
+mod stack;
+mod tools;
+mod web;
 
 use std::{
-    io::{Write, stderr},
+    io::{Write, stderr, stdout},
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
@@ -26,18 +37,39 @@ enum Task {
     Build(build::Build),
     /// Run the checker: random schedules of clients under faults, and the promises held against what they saw
     Check(check::Check),
+    /// Hold what clients are promised against a chat that runs somewhere
+    Contract(contract::Contract),
+    /// Reckon what a month on AWS costs, and which limit binds first
+    Cost(Box<cost::Cost>),
+    /// Bring the chat into an AWS account, or up to date there
+    Deploy(Box<deploy::Deploy>),
+    /// Take a deployment away, with its data; asks first
+    Destroy(destroy::Destroy),
+    /// Examine a deployment, and say how to mend what is wrong
+    Doctor(doctor::Doctor),
     /// Feed hostile input to what reads it, for a while
     Fuzz(fuzz::Fuzz),
     /// Take the README's picture of the chat anew: docs/chat.png
     Screenshot,
+    /// Make the page for a CDN: names with hashes, so that browsers may keep the files
+    Site(site::Site),
+    /// Try a running chat: register, log in, two sockets, one message
+    Smoke(smoke::Smoke),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Build(build) => build.run(),
         Task::Check(check) => check.run(),
+        Task::Contract(contract) => contract.run(),
+        Task::Cost(cost) => cost.run(),
+        Task::Deploy(deploy) => deploy.run(),
+        Task::Destroy(destroy) => destroy.run(),
+        Task::Doctor(doctor) => doctor.run(),
         Task::Fuzz(fuzz) => fuzz.run(),
         Task::Screenshot => screenshot::take(),
+        Task::Site(site) => site.run(),
+        Task::Smoke(smoke) => smoke.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -49,9 +81,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// Tells of progress, at once.
+fn say(line: &str) {
+    // If standard output is gone, there is nobody to tell, and the work goes on.
+    writeln!(stdout(), "{line}").ok();
+}
+
 /// The workspace's folder.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("it is a member").to_owned()
 }
 
 /// Cargo, run in the workspace's folder.

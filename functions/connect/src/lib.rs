@@ -24,6 +24,8 @@ pub struct Connect {
 }
 
 impl WebSocketFunction for Connect {
+    const NAME: &str = "connect";
+
     fn new(settings: &Settings) -> Result<Self, SettingError> {
         Ok(Self {
             store: settings.store(),

@@ -15,6 +15,8 @@ pub struct Disconnect {
 }
 
 impl WebSocketFunction for Disconnect {
+    const NAME: &str = "disconnect";
+
     fn new(settings: &Settings) -> Result<Self, SettingError> {
         Ok(Self { store: settings.store() })
     }

@@ -12,11 +12,14 @@ use shared::{
     Error, Result,
     account::{Password, Username},
     clock::Clock,
-    http::{JsonObject, json_response, source_ip},
+    http::{JsonObject, json_response},
+    invocation,
     lambda::HttpFunction,
+    metrics::Count,
     password::{Hasher, Verdict},
     session::TokenPair,
     settings::{SettingError, Settings},
+    source::Source,
     store::{NewSession, Store},
     token::{Kind, SessionId, TokenId, Tokens},
 };
@@ -26,15 +29,19 @@ pub struct Login {
     store: Store,
     hasher: Hasher,
     tokens: Tokens,
+    source: Source,
     clock: Clock,
 }
 
 impl HttpFunction for Login {
+    const NAME: &str = "login";
+
     fn new(settings: &Settings) -> Result<Self, SettingError> {
         Ok(Self {
             store: settings.store(),
             hasher: settings.hasher()?,
             tokens: settings.tokens()?,
+            source: settings.source()?,
             clock: settings.clock(),
         })
     }
@@ -49,9 +56,9 @@ impl HttpFunction for Login {
         };
         let Some(username) = username else {
             self.hasher.verify(&password, None).await?;
-            return Err(Error::WrongCredentials);
+            return Err(wrong_credentials());
         };
-        self.authenticate(&username, &password, &source_ip(&request)).await?;
+        self.authenticate(&username, &password, &self.source.of(&request)).await?;
         let tokens = self.open_session(&username).await?;
         Ok(json_response(StatusCode::OK, &tokens))
     }
@@ -68,6 +75,7 @@ impl Login {
         let now = self.clock.now();
         let attempts = self.store.count_login_attempt(username, source, now).await?;
         if let Some(retry_after_secs) = attempts.retry_after_secs(now) {
+            invocation::count(Count::LoginsThrottled, 1);
             return Err(Error::TooManyLogins { retry_after_secs });
         }
         let (verdict, hash) = match self.judge(username, password).await {
@@ -85,7 +93,7 @@ impl Login {
             (Verdict::RightButOldCost, Some(old)) => {
                 self.renew_hash(username, password, &old).await?;
             }
-            _ => return Err(Error::WrongCredentials),
+            _ => return Err(wrong_credentials()),
         }
         self.store.forget_login_failures(username, source).await?;
         if let Err(error) = self.store.sweep_login_failures(now).await {
@@ -132,4 +140,9 @@ impl Login {
         self.store.insert_session(&session).await?;
         Ok(TokenPair::sign(&self.tokens, username, &id, &token_id, now, now))
     }
+}
+
+fn wrong_credentials() -> Error {
+    invocation::count(Count::LoginFailures, 1);
+    Error::WrongCredentials
 }

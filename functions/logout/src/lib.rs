@@ -28,6 +28,8 @@ pub struct Logout {
 }
 
 impl HttpFunction for Logout {
+    const NAME: &str = "logout";
+
     fn new(settings: &Settings) -> Result<Self, SettingError> {
         Ok(Self {
             store: settings.store(),

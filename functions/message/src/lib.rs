@@ -5,12 +5,13 @@
 
 use shared::{
     Error, Result,
-    broadcast::broadcast,
+    broadcast::Broadcast,
     chat::{ClientId, Draft},
     clock::Clock,
     frame::{Action, Protocol, Refusal},
     lambda::WebSocketFunction,
     management::Management,
+    queue::Queue,
     rate::MessageRate,
     settings::{SettingError, Settings},
     store::{Appended, Drafts, Outcome, Store},
@@ -21,6 +22,7 @@ use shared::{
 pub struct Message {
     store: Store,
     management: Management,
+    queue: Option<Queue>,
     rate: Option<MessageRate>,
     clock: Clock,
 }
@@ -33,10 +35,13 @@ struct Readings {
 }
 
 impl WebSocketFunction for Message {
+    const NAME: &str = "message";
+
     fn new(settings: &Settings) -> Result<Self, SettingError> {
         Ok(Self {
             store: settings.store(),
             management: settings.management()?,
+            queue: settings.queue()?,
             rate: settings.message_rate()?,
             clock: settings.clock(),
         })
@@ -55,10 +60,14 @@ impl WebSocketFunction for Message {
         let drafts = Drafts { plain: draft(&readings.plain), chat_v1: draft(&readings.chat_v1) };
         match self.store.append_message(sender, drafts, self.rate, self.clock.now()).await {
             Ok(Some(Appended { outcome: Outcome::Stored(message), protocol })) => {
-                let concurrency = self.management.concurrency();
-                let shown =
-                    broadcast(&message, &connections, &self.store, &self.clock, concurrency).await;
-                if let Err(error) = shown {
+                let broadcast = Broadcast {
+                    message: &message,
+                    connections: &connections,
+                    store: &self.store,
+                    clock: &self.clock,
+                    concurrency: self.management.concurrency(),
+                };
+                if let Err(error) = broadcast.to_everyone(sender, self.queue.as_ref()).await {
                     // It is stored, so the send has succeeded: its sender at least must know.
                     error.log();
                     connections.post(sender, &protocol.message(&message)).await;

@@ -33,6 +33,8 @@ pub struct Messages {
 }
 
 impl HttpFunction for Messages {
+    const NAME: &str = "messages";
+
     fn new(settings: &Settings) -> Result<Self, SettingError> {
         Ok(Self { store: settings.store(), tokens: settings.tokens()?, clock: settings.clock() })
     }

@@ -28,6 +28,8 @@ pub struct Refresh {
 }
 
 impl HttpFunction for Refresh {
+    const NAME: &str = "refresh";
+
     fn new(settings: &Settings) -> Result<Self, SettingError> {
         Ok(Self {
             store: settings.store(),

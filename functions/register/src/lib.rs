@@ -31,6 +31,8 @@ struct Registered {
 }
 
 impl HttpFunction for Register {
+    const NAME: &str = "register";
+
     fn new(settings: &Settings) -> Result<Self, SettingError> {
         Ok(Self { store: settings.store(), hasher: settings.hasher()?, clock: settings.clock() })
     }

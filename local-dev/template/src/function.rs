@@ -61,6 +61,7 @@ const SAM_FATES: Fates = Fates {
         "ReservedConcurrentExecutions",
         "Runtime",
         "Timeout",
+        "Tracing",
     ],
     passed_over: &[
         "Architectures",
@@ -103,7 +104,6 @@ const SAM_FATES: Fates = Fates {
         ("InlineCode", Refused("local-dev runs bootstraps, not source text; use CodeUri")),
         ("Layers", Warned(LAYERS)),
         ("TenancyConfig", Warned(TENANTS)),
-        ("Tracing", Warned(TRACING)),
         ("VpcConfig", Warned(VPC)),
     ],
 };
@@ -119,6 +119,7 @@ const FATES: Fates = Fates {
         "ReservedConcurrentExecutions",
         "Runtime",
         "Timeout",
+        "TracingConfig",
     ],
     passed_over: &[
         "Architectures",
@@ -144,7 +145,6 @@ const FATES: Fates = Fates {
         ("ImageConfig", Refused(IMAGE)),
         ("Layers", Warned(LAYERS)),
         ("TenancyConfig", Warned(TENANTS)),
-        ("TracingConfig", Warned(TRACING)),
         ("VpcConfig", Warned(VPC)),
     ],
 };
@@ -218,6 +218,7 @@ fn read(
             runtime.text()?
         )));
     }
+    warn_of_tracing(properties, report)?;
     Ok(Function {
         logical_id: id.to_owned(),
         name: name.to_owned(),
@@ -231,6 +232,20 @@ fn read(
         runtime: runtime.text()?.to_owned(),
         line: resource.line,
     })
+}
+
+/// What is passed through is what a function gets here, too.
+fn warn_of_tracing(properties: &Property<'_>, report: &mut Report) -> Result<(), Problem> {
+    let mode = match properties.get("TracingConfig") {
+        Some(config) => config.map()?.get("Mode"),
+        None => properties.get("Tracing"),
+    };
+    if let Some(mode) = mode
+        && !matches!(mode.text()?, "Disabled" | "PassThrough")
+    {
+        report.warn(&mode.path, mode.node.line, TRACING);
+    }
+    Ok(())
 }
 
 /// The folder that the bootstrap is in. It becomes part of a path, so it must be a name and nothing else.

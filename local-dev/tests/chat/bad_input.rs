@@ -3,9 +3,9 @@
 use reqwest::{Method, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
-use crate::{Needs, support::World};
+use crate::{Needs, support::room::Room};
 
-crate::stories! {
+crate::anywhere! {
     Needs::Nothing;
     usernames_and_passwords_that_break_the_rules_are_named,
     a_body_that_is_no_json_object_is_refused,
@@ -13,11 +13,12 @@ crate::stories! {
     unknown_routes_are_the_gateways_404,
     pages_that_make_no_sense_are_refused,
     frames_that_make_no_sense_are_refused,
+    a_frame_beyond_32_kib_closes_the_socket,
 }
 
 const POST_ROUTES: [&str; 4] = ["/auth/register", "/auth/login", "/auth/refresh", "/auth/logout"];
 
-async fn usernames_and_passwords_that_break_the_rules_are_named(world: World) {
+async fn usernames_and_passwords_that_break_the_rules_are_named(room: Room) {
     let good_password = "correct horse";
     for (username, password, fields) in [
         (json!("al"), json!(good_password), &["username"][..]),
@@ -37,19 +38,20 @@ async fn usernames_and_passwords_that_break_the_rules_are_named(world: World) {
         (json!(""), json!(""), &["username", "password"]),
     ] {
         let account = json!({"username": username, "password": password});
-        let refused = world.http.post("/auth/register", &account).await;
+        let refused = room.http.post("/auth/register", &account).await;
         assert_eq!(refused.status, 422, "{account}");
         assert_eq!(refused.fields(), fields, "{account}");
     }
     // 72 bytes are not too many, and are all counted.
-    let longest = json!({"username": "alice", "password": "x".repeat(72)});
-    assert_eq!(world.http.post("/auth/register", &longest).await.status, 201);
-    assert_eq!(world.http.post("/auth/login", &longest).await.status, 200);
-    let shorter = json!({"username": "alice", "password": "x".repeat(71)});
-    assert_eq!(world.http.post("/auth/login", &shorter).await.status, 401);
+    let username = room.name("alice");
+    let longest = json!({"username": username, "password": "x".repeat(72)});
+    assert_eq!(room.http.post("/auth/register", &longest).await.status, 201);
+    assert_eq!(room.http.post("/auth/login", &longest).await.status, 200);
+    let shorter = json!({"username": username, "password": "x".repeat(71)});
+    assert_eq!(room.http.post("/auth/login", &shorter).await.status, 401);
 }
 
-async fn a_body_that_is_no_json_object_is_refused(world: World) {
+async fn a_body_that_is_no_json_object_is_refused(room: Room) {
     let required = |path: &str| match path {
         "/auth/register" | "/auth/login" => &["username", "password"][..],
         _ => &["refresh_token"],
@@ -69,9 +71,9 @@ async fn a_body_that_is_no_json_object_is_refused(world: World) {
             (b"1e999", 400),
             (b"{}", 422),
         ] {
-            let request = world.http.request(Method::POST, path);
+            let request = room.http.request(Method::POST, path);
             let request = request.header(CONTENT_TYPE, "application/json").body(body);
-            let refused = world.http.send(request).await;
+            let refused = room.http.send(request).await;
             assert_eq!(refused.status, status, "{path} {body:?}: {}", refused.body);
             if body == b"{}" {
                 assert_eq!(refused.fields(), required(path));
@@ -83,29 +85,29 @@ async fn a_body_that_is_no_json_object_is_refused(world: World) {
             ("content-type", ""),
             ("content-encoding", "gzip"),
         ] {
-            let mut request = world.http.request(Method::POST, path).header(name, value).body("{}");
+            let mut request = room.http.request(Method::POST, path).header(name, value).body("{}");
             if name != "content-type" {
                 request = request.header(CONTENT_TYPE, "application/json");
             }
-            assert_eq!(world.http.send(request).await.status, 400, "{path} {name}: {value}");
+            assert_eq!(room.http.send(request).await.status, 400, "{path} {name}: {value}");
         }
         let nested = "[".repeat(100_000);
         let request =
-            world.http.request(Method::POST, path).header(CONTENT_TYPE, "application/json");
-        assert_eq!(world.http.send(request.body(nested)).await.status, 400, "{path}");
+            room.http.request(Method::POST, path).header(CONTENT_TYPE, "application/json");
+        assert_eq!(room.http.send(request.body(nested)).await.status, 400, "{path}");
     }
 }
 
-async fn a_body_of_11_megabytes_is_refused(world: World) {
+async fn a_body_of_11_megabytes_is_refused(room: Room) {
     for path in POST_ROUTES {
         let body = json!({"username": "x".repeat(11 * 1024 * 1024)});
-        let refused = world.http.post(path, &body).await;
+        let refused = room.http.post(path, &body).await;
         assert_eq!(refused.status, 413, "{path}");
         assert_eq!(refused.body, json!({"message": "Request Entity Too Large"}));
     }
 }
 
-async fn unknown_routes_are_the_gateways_404(world: World) {
+async fn unknown_routes_are_the_gateways_404(room: Room) {
     for (method, path) in [
         (Method::GET, "/auth/register"),
         (Method::POST, "/auth/messages"),
@@ -113,15 +115,15 @@ async fn unknown_routes_are_the_gateways_404(world: World) {
         (Method::GET, "/auth/"),
         (Method::DELETE, "/auth/login"),
     ] {
-        let request = world.http.request(method.clone(), path);
-        let response = request.send().await.unwrap();
+        let request = room.http.request(method.clone(), path);
+        let response = room.http.execute(request.build().unwrap()).await;
         assert_eq!(response.status(), 404, "{method} {path}");
         assert_eq!(response.text().await.unwrap(), "{\"message\":\"Not Found\"}");
     }
 }
 
-async fn pages_that_make_no_sense_are_refused(world: World) {
-    let alice = world.user("alice").await;
+async fn pages_that_make_no_sense_are_refused(room: Room) {
+    let alice = room.user("alice").await;
     for (query, fields) in [
         ("limit=0", &["limit"][..]),
         ("limit=201", &["limit"]),
@@ -138,7 +140,7 @@ async fn pages_that_make_no_sense_are_refused(world: World) {
         ("before=1&after=1", &["after"]),
         ("limit=x&before=y&after=z", &["limit", "before", "after"]),
     ] {
-        let refused = world.http.get(&format!("/auth/messages?{query}"), &alice.access).await;
+        let refused = room.http.get(&format!("/auth/messages?{query}"), &alice.access).await;
         assert_eq!(refused.status, 422, "{query}: {}", refused.body);
         assert_eq!(refused.fields(), fields, "{query}");
     }
@@ -151,16 +153,16 @@ async fn pages_that_make_no_sense_are_refused(world: World) {
         "x=y",
         "limit=007",
     ] {
-        let page = world.http.get(&format!("/auth/messages?{query}"), &alice.access).await;
+        let page = room.http.get(&format!("/auth/messages?{query}"), &alice.access).await;
         assert_eq!(page.status, 200, "{query}");
     }
 }
 
-async fn frames_that_make_no_sense_are_refused(world: World) {
-    let alice = world.user("alice").await;
+async fn frames_that_make_no_sense_are_refused(room: Room) {
+    let alice = room.user("alice").await;
     let too_long = "x".repeat(4097);
 
-    let mut json_socket = world.connect(&alice).await;
+    let mut json_socket = room.connect(&alice).await;
     let send = |text: &Value| json!({"action": "send", "text": text, "client_id": "k"}).to_string();
     for (frame, code, client_id) in [
         ("hello".to_owned(), "invalid_frame", Value::Null),
@@ -195,7 +197,7 @@ async fn frames_that_make_no_sense_are_refused(world: World) {
         assert_eq!(refusal["client_id"], client_id, "{frame}");
     }
 
-    let mut plain_socket = world.connect_plain(&alice).await;
+    let mut plain_socket = room.connect_plain(&alice).await;
     for (frame, why) in [
         (" ", "system: text must not be only white space."),
         ("a\0b", "system: text must not hold the character NUL."),
@@ -204,5 +206,13 @@ async fn frames_that_make_no_sense_are_refused(world: World) {
         plain_socket.send(frame).await;
         assert_eq!(plain_socket.next_text().await, why);
     }
-    assert_eq!(world.history(&alice).await, Vec::<Value>::new());
+    assert_eq!(room.history(&alice).await, Vec::<Value>::new());
+}
+
+async fn a_frame_beyond_32_kib_closes_the_socket(room: Room) {
+    let alice = room.user("alice").await;
+    let mut socket = room.connect(&alice).await;
+    socket.send("x".repeat(32 * 1024 + 1)).await;
+    assert_eq!(socket.closed().await.0, 1009);
+    assert_eq!(room.history(&alice).await, Vec::<Value>::new());
 }

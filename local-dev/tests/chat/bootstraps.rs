@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use lambda::{Account, Config, Entry, Function, Invocation, InvokeError, Record};
+use lambda::{Account, Config, Entry, Function, Invocation, InvokeError, Record, Stream};
 use serde_json::{Value, json};
 use shared::{account::Username, clock::UnixMillis, store::NewSession, token::TokenId};
 
@@ -21,6 +21,7 @@ use crate::{
         connections::{FakeConnections, Taken},
         dsql::{Dsql, SECRET_KEY},
         leaks::{self, Written},
+        process::Launch,
         role_arns_by_name, session_of,
     },
 };
@@ -30,12 +31,14 @@ crate::stories! {
     every_bootstrap_answers_its_sample_event,
     message_posts_over_tls_to_where_its_event_came_from,
     migrate_makes_roles_on_dsql_and_answers_cloudformation_over_tls,
+    the_deployed_template_is_served_unchanged,
 }
 
 /// The secret that the tokens in the sample events are signed with.
 const SAMPLE_SECRET: &str = "sample-secret-of-the-sample-events";
 
-fn sample_event(function: &str) -> Value {
+/// What there is of an event in the function's folder.
+pub fn sample_event(function: &str) -> Value {
     let functions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions");
     let file = functions.join(function).join("events").join(format!("{function}.json"));
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
@@ -46,13 +49,13 @@ async fn every_bootstrap_answers_its_sample_event(world: World) {
     let url = world.empty_database().await;
     let lambda = Lambda {
         directory: directory().unwrap(),
-        environment: vec![
-            ("DATABASE_URL", url.clone()),
-            ("JWT_SECRET", SAMPLE_SECRET.to_owned()),
-            ("BCRYPT_COST", "10".to_owned()),
-            ("CONNECTIONS_ENDPOINT", posts.endpoint.clone()),
-            ("LOG", "trace".to_owned()),
-        ],
+        environment: variables([
+            ("DATABASE_URL", &url),
+            ("JWT_SECRET", SAMPLE_SECRET),
+            ("BCRYPT_COST", "10"),
+            ("CONNECTIONS_ENDPOINT", &posts.endpoint),
+            ("LOG", "trace"),
+        ]),
     };
     let body = |answer: &Value| -> Value {
         serde_json::from_str(answer["body"].as_str().unwrap()).unwrap()
@@ -82,6 +85,9 @@ async fn every_bootstrap_answers_its_sample_event(world: World) {
     assert_eq!(lambda.invoke("message").await["statusCode"], 200);
     let stored = &body(&lambda.invoke("messages").await)[0];
     assert_shows(&posts.take(), stored);
+    // The sample's shard is all there are but another sender.
+    assert_eq!(lambda.invoke("broadcast").await, json!({"batchItemFailures": []}));
+    assert_shows(&posts.take(), stored);
 
     let refresh = lambda.invoke("refresh").await;
     assert_eq!(refresh["statusCode"], 200);
@@ -102,10 +108,10 @@ async fn message_posts_over_tls_to_where_its_event_came_from(world: World) {
     world.insert_connection(&alice, "QkT3rfHsDoECHlw=").await;
     let lambda = Lambda {
         directory: directory().unwrap(),
-        environment: vec![
-            ("DATABASE_URL", world.database_url().to_owned()),
-            ("SSL_CERT_FILE", certificate.to_owned()),
-        ],
+        environment: variables([
+            ("DATABASE_URL", world.database_url()),
+            ("SSL_CERT_FILE", certificate),
+        ]),
     };
     let mut event = sample_event("message");
     let host = posts.endpoint.trim_start_matches("https://").trim_end_matches("/ws");
@@ -121,11 +127,11 @@ async fn migrate_makes_roles_on_dsql_and_answers_cloudformation_over_tls(world: 
     let certificate = callbacks.certificate.as_ref().unwrap().path().to_str().unwrap().to_owned();
     let lambda = Lambda {
         directory: directory().unwrap(),
-        environment: vec![
-            ("DATABASE_URL", dsql.url("admin")),
-            ("SSL_CERT_FILE", certificate),
-            ("LOG", "trace".to_owned()),
-        ],
+        environment: variables([
+            ("DATABASE_URL", &dsql.url("admin")),
+            ("SSL_CERT_FILE", &certificate),
+            ("LOG", "trace"),
+        ]),
     };
     let status = lambda.invoke_with("migrate", &json!({"action": "status"})).await;
     assert_eq!((&status["steps_pending"], &status["database"]), (&json!(STEPS), &json!("dsql")));
@@ -140,6 +146,29 @@ async fn migrate_makes_roles_on_dsql_and_answers_cloudformation_over_tls(world: 
     world.drop_database(&url).await;
 }
 
+/// As anybody else's: local-dev knows nothing of the chat then, and the settings come from its environment.
+async fn the_deployed_template_is_served_unchanged(world: World) {
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/template.yaml");
+    let options = ["--template", template.to_str().unwrap()];
+    let mut launch = Launch::of(&world);
+    launch.functions = directory();
+    let process = launch.start(0, &[], options).await;
+    let alice = process.user("alice").await;
+    let bob = process.user("bob").await;
+    let mut speaker = process.connect(&alice).await;
+    let mut listener = process.connect_plain(&bob).await;
+    speaker.say("Hello!", "1").await;
+    assert_eq!(listener.next_text().await, "alice: Hello!");
+    assert_eq!(speaker.next_frame().await["id"], 1);
+    assert_eq!(process.history(&bob).await[0]["text"], "Hello!");
+    process.stop().await;
+}
+
+/// Environment variables, as a configuration takes them.
+pub fn variables<const N: usize>(variables: [(&str, &str); N]) -> Vec<(String, String)> {
+    variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+}
+
 /// The one post is that of the sample message, as it is stored.
 fn assert_shows(posts: &[Taken], stored: &Value) {
     let [Taken { what, frame }] = posts else { panic!("one post was due: {posts:?}") };
@@ -150,9 +179,17 @@ fn assert_shows(posts: &[Taken], stored: &Value) {
 }
 
 /// Lambda, with the same variables for all functions.
-struct Lambda {
-    directory: PathBuf,
-    environment: Vec<(&'static str, String)>,
+pub struct Lambda {
+    pub directory: PathBuf,
+    pub environment: Vec<(String, String)>,
+}
+
+/// What became of events that one instance had one after the other.
+pub struct Handled {
+    results: Vec<Result<Bytes, InvokeError>>,
+    /// What it wrote to standard output and to standard error.
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl Lambda {
@@ -162,17 +199,19 @@ impl Lambda {
     }
 
     /// Invokes a function and checks that its log keeps the event's secrets.
-    async fn invoke_with(&self, function: &str, event: &Value) -> Value {
-        let (result, log) = self.run(function, event).await;
+    pub async fn invoke_with(&self, function: &str, event: &Value) -> Value {
+        let Handled { results, stdout, stderr } = self.run(function, &[(event, None)]).await;
         for secret in ["correct horse battery staple", SAMPLE_SECRET, "eyJ0eXAi", "Hello!", "$2b$"]
         {
-            assert!(!log.contains(secret), "{function} logged {secret}: {log}");
+            for log in [&stdout, &stderr] {
+                assert!(!log.contains(secret), "{function} logged {secret}: {log}");
+            }
         }
-        serde_json::from_slice(&result.unwrap()).unwrap()
+        serde_json::from_slice(results[0].as_ref().unwrap()).unwrap()
     }
 
-    /// Has a fresh instance handle an event. Also says all that it wrote.
-    async fn run(&self, name: &str, event: &Value) -> (Result<Bytes, InvokeError>, String) {
+    /// Has a fresh instance handle events, each with X-Ray's header if there is one. Their ids end with their numbers.
+    pub async fn run(&self, name: &str, events: &[(&Value, Option<&str>)]) -> Handled {
         let mut config = Config::new(name, bootstrap(&self.directory, name));
         let credentials = [
             ("AWS_REGION", "eu-west-1"),
@@ -180,26 +219,32 @@ impl Lambda {
             ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
             ("AWS_SESSION_TOKEN", "an example"),
         ];
-        let credentials = credentials.map(|(name, value)| (name, value.to_owned()));
-        let variables = credentials.into_iter().chain(self.environment.iter().cloned());
-        config.environment = variables.map(|(name, value)| (name.to_owned(), value)).collect();
+        let credentials = credentials.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        config.environment = credentials.into_iter().chain(self.environment.clone()).collect();
         config.timeout = Duration::from_secs(30);
-        let log = Arc::new(Mutex::new(String::new()));
+        let log: Arc<Mutex<[String; 2]>> = Arc::default();
         let written = Arc::clone(&log);
         let sink = Arc::new(move |record: &Record<'_>| {
-            if let Entry::Line { text, .. } = record.entry {
-                written.lock().unwrap().extend([text, "\n"]);
+            if let Entry::Line { text, stream } = record.entry {
+                let [stdout, stderr] = &mut *written.lock().unwrap();
+                let stream = if stream == Stream::Stdout { stdout } else { stderr };
+                stream.extend([text, "\n"]);
             }
         });
         let function = Function::new(config, Account::default(), sink).unwrap();
-        let request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned();
-        let event = event.to_string().into();
-        let outcome = function.invoke(Invocation { request_id, event, trace_id: None }).await;
+        let mut results = Vec::new();
+        for (number, (event, trace_id)) in events.iter().enumerate() {
+            let request_id = format!("8476a536-e9f4-11e8-9739-{number:012}");
+            let trace_id = trace_id.map(str::to_owned);
+            let event = event.to_string().into();
+            let invocation = Invocation { request_id, event, trace_id };
+            results.push(function.invoke(invocation).await.result);
+        }
         // The log is complete when the instance has ended.
         function.shutdown().await;
-        let log = log.lock().unwrap().clone();
-        leaks::keep("bootstraps", Written::Log, &log);
-        (outcome.result, log)
+        let [stdout, stderr] = log.lock().unwrap().clone();
+        leaks::keep("bootstraps", Written::Log, &format!("{stdout}{stderr}"));
+        Handled { results, stdout, stderr }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     support::{
         World,
         browser::{Chromium, Window},
-        process::Process,
+        process::{Launch, Process},
     },
 };
 
@@ -21,6 +21,7 @@ crate::stories! {
     an_expired_token_is_renewed_unseen,
     a_restart_loses_and_doubles_nothing,
     history_scrolls_back,
+    the_page_as_a_cdn_has_it_works,
     the_inspector_shows_what_happened_and_replays_it,
 }
 
@@ -245,4 +246,37 @@ async fn the_inspector_shows_what_happened_and_replays_it(world: World) {
     }
     inspector.has_clean_console(false).await;
     inspector.close().await;
+}
+
+/// The page with hashed names, which `cargo xtask deploy` uploads.
+async fn the_page_as_a_cdn_has_it_works(world: World) {
+    let page = world.directory().join("page");
+    let mut make = tokio::process::Command::new(env!("CARGO"));
+    make.args(["xtask", "site"]).arg(&page);
+    let outcome = make.current_dir(env!("CARGO_MANIFEST_DIR")).output().await.unwrap();
+    assert!(outcome.status.success(), "{}", String::from_utf8_lossy(&outcome.stderr));
+    let process = Launch::of(&world).with_page(page).start(0, &[], []).await;
+    let url = process.base_url();
+    let chromium = Chromium::start().await;
+    let (alice, bob) = alice_and_bob(&chromium, &url).await;
+    alice.say("Hello from a file that browsers keep for ever.").await;
+    bob.shows(1).await;
+    let loaded = "return performance.getEntriesByType('resource').map(entry => new URL(entry.name).pathname)";
+    let loaded = alice.script(loaded).await;
+    let files = loaded.as_array().unwrap().iter().filter_map(|path| path.as_str());
+    let files: Vec<&str> = files.filter(|path| path.contains('.')).collect();
+    assert!(files.iter().any(|path| path.ends_with("/app.js")), "{files:?}");
+    for file in files {
+        let answer = reqwest::get(format!("{url}{file}")).await.unwrap();
+        let cache = answer.headers()["cache-control"].to_str().unwrap();
+        let expected =
+            if file == "/config.js" { "no-cache" } else { "public, max-age=31536000, immutable" };
+        assert!(file == "/config.js" || file.starts_with("/assets/"), "{file}");
+        assert_eq!(cache, expected, "{file}");
+    }
+    for window in [alice, bob] {
+        window.has_clean_console(false).await;
+        window.close().await;
+    }
+    process.stop().await;
 }

@@ -10,9 +10,11 @@ use secrecy::SecretString;
 use serde_json::json;
 use shared::{
     account::{Password, Username},
+    aws::Access,
     clock::{Clock, UnixMillis},
     management::Management,
     password::{Hasher, Hashing},
+    queue::Queue,
     session::TokenPair,
     settings::{Lookup, Settings},
     store::Store,
@@ -90,7 +92,8 @@ async fn what_is_refused_is_not_repeated(world: World) {
     socket.say("a text that comes too late", "2").await;
     socket.closed().await;
     if world.compiled_functions().is_some() {
-        let is_talkative = async || leaks::log_of_this_story().contains(r#""level":"DEBUG""#);
+        let is_talkative =
+            async || leaks::log_of_this_story("this process").contains(r#""level":"DEBUG""#);
         world.until("compiled functions are heard at every level", is_talkative).await;
     }
 }
@@ -185,7 +188,9 @@ async fn what_holds_a_secret_does_not_print_it(world: World) {
         lookup,
         Settings::new(settings, Clock::system(), 1).unwrap(),
         credentials,
-        Management::new(None, None, [some(), some(), some()], 1),
+        Management::new(None, Access::new(None, [some(), some(), some()]), 1),
+        Access::new(None, [some(), some(), some()]),
+        Queue::new("http://queue".to_owned(), 1, None, Access::new(None, [some(), some(), some()])),
         config,
         invocation,
         EnvVars::for_all(variables()),
@@ -205,7 +210,7 @@ async fn the_log_is_heard_at_every_level(world: World) {
     // The Lambda runtime traces whole events, so libraries must not be heard like that.
     tracing::trace!(target: "shared::store", "a whisper of ours");
     tracing::trace!(target: "lambda_runtime", "a whisper of a library");
-    let log = leaks::log_of_this_story();
+    let log = leaks::log_of_this_story("this process");
     for part in [" INFO gateway::", "function=\"Login\"", "a whisper of ours"] {
         assert!(log.contains(part), "{part} is not in the log");
     }

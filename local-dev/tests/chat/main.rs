@@ -1,8 +1,10 @@
 //! The chat from outside: over HTTP, over sockets, in a browser, as a process. Every story runs over SQLite and over
 //! PostgreSQL, with the functions in this process, and over PostgreSQL with the functions as Lambda runs them.
 //!
-//! A story is an async function that is given a running [`World`]. What a story needs and the machine doesn't have is
-//! said in its line (`[needs …] … ignored`); with `CI` set nothing may be missing.
+//! A story is an async function that is given a running [`World`], or only a [`Room`] in it. What a story needs and the
+//! machine doesn't have is said in its line (`[needs …] … ignored`); with `CI` set nothing may be missing.
+//!
+//! Stories of a room also run against any chat whose URL is in `CHAT_URL`: `cargo xtask contract`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(unreachable_pub, reason = "nobody uses this crate from outside")]
@@ -19,21 +21,37 @@ macro_rules! stories {
             vec![$($(crate::Story {
                 name: concat!(module_path!(), "::", stringify!($story)).split_once("::").unwrap().1,
                 needs: $needs,
-                tell: |world| Box::pin($story(world)),
+                tell: crate::Tell::World(|world| Box::pin($story(world))),
             }),+),+]
         }
     };
 }
 pub(crate) use stories;
 
+/// Lists a module's stories that need nothing but a chat's URL. Others may talk there while they run.
+macro_rules! anywhere {
+    ($needs:expr; $($story:ident),+ $(,)?) => {
+        pub fn anywhere() -> Vec<crate::Story> {
+            vec![$(crate::Story {
+                name: concat!(module_path!(), "::", stringify!($story)).split_once("::").unwrap().1,
+                needs: $needs,
+                tell: crate::Tell::Room(|room| Box::pin($story(room))),
+            }),+]
+        }
+    };
+}
+pub(crate) use anywhere;
+
 mod accounts;
 mod attacks;
 mod bad_input;
 mod bootstraps;
+mod broadcasts;
 mod browser;
 mod chat;
 mod checker;
 mod concurrency;
+mod contract;
 mod day;
 mod deployments;
 mod described;
@@ -43,9 +61,12 @@ mod handshakes;
 mod history;
 mod leaks;
 mod modules;
+mod operations;
 mod outages;
+mod page;
 mod processes;
 mod roles;
+mod seed;
 mod session_properties;
 mod sessions;
 mod storage;
@@ -64,7 +85,7 @@ use futures_util::FutureExt;
 use libtest_mimic::{Arguments, Failed, Trial};
 use support::{
     Backend, World, bootstraps as compiled, browser::Chromium, leaks::Hunt, postgres::Postgres,
-    runtime,
+    room::Room, runtime, target::Target,
 };
 
 /// The longest that any one story may take.
@@ -75,7 +96,34 @@ pub struct Story {
     /// `module::function`.
     name: &'static str,
     needs: Needs,
-    tell: fn(World) -> Pin<Box<dyn Future<Output = ()>>>,
+    tell: Tell,
+}
+
+type Telling = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A story, by what it is given.
+#[derive(Clone, Copy)]
+enum Tell {
+    /// A chat of its own, with its clock, settings and database.
+    World(fn(World) -> Telling),
+    /// A chat's URL.
+    Room(fn(Room) -> Telling),
+}
+
+impl Tell {
+    async fn on(self, world: World) {
+        match self {
+            Self::World(tell) => tell(world).await,
+            Self::Room(tell) => tell(world.room()).await,
+        }
+    }
+}
+
+impl Story {
+    /// Whether it needs nothing but a URL.
+    fn runs_anywhere(&self) -> bool {
+        matches!(self.tell, Tell::Room(_))
+    }
 }
 
 /// What a story needs beside a database.
@@ -99,6 +147,12 @@ pub enum Needs {
     Bootstraps,
     /// Node, and no database.
     Node,
+    /// A queue.
+    Queue,
+    /// Of the routes only those that the chat's ancestor had.
+    SeedRoutes,
+    /// The page at `/`.
+    Page,
 }
 
 /// The modules whose stories run in roles on Aurora DSQL, too, or what stands for it.
@@ -107,12 +161,19 @@ const ON_DSQL: [&str; 6] =
 
 fn all_stories() -> impl Iterator<Item = Story> {
     [
+        seed::anywhere(),
+        page::anywhere(),
+        accounts::anywhere(),
         accounts::stories(),
-        bad_input::stories(),
+        bad_input::anywhere(),
+        sessions::anywhere(),
         sessions::stories(),
         session_properties::stories(),
+        handshakes::anywhere(),
         handshakes::stories(),
+        history::anywhere(),
         history::stories(),
+        chat::anywhere(),
         chat::stories(),
         storage::stories(),
         dsql::stories(),
@@ -120,11 +181,14 @@ fn all_stories() -> impl Iterator<Item = Story> {
         deployments::stories(),
         floods::stories(),
         outages::stories(),
+        broadcasts::stories(),
+        operations::stories(),
         checker::stories(),
         day::stories(),
         concurrency::stories(),
         leaks::stories(),
         processes::stories(),
+        contract::stories(),
         bootstraps::stories(),
         modules::stories(),
         browser::stories(),
@@ -137,6 +201,11 @@ fn all_stories() -> impl Iterator<Item = Story> {
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
+    match Target::from_environment() {
+        Ok(None) => {}
+        Ok(Some(target)) => return contract::hold(arguments, &target),
+        Err(problem) => return contract::refuse(&problem),
+    }
     // Stories wait more than they compute.
     arguments.test_threads.get_or_insert(4);
     let hunt = (!arguments.list).then(Hunt::start);
@@ -155,7 +224,9 @@ fn main() -> ExitCode {
                 vec![on_sqlite(), on_postgres(), on_bootstraps(), on_dsql()]
             }
             Needs::Dsql => vec![on_dsql()],
-            Needs::Nothing | Needs::Chromium => vec![on_sqlite(), on_postgres(), on_bootstraps()],
+            Needs::Nothing | Needs::Chromium | Needs::Queue | Needs::SeedRoutes | Needs::Page => {
+                vec![on_sqlite(), on_postgres(), on_bootstraps()]
+            }
             Needs::InProcess | Needs::FakeTime => vec![on_sqlite(), on_postgres()],
             Needs::Postgres => vec![on_postgres(), on_bootstraps()],
             Needs::Bootstraps => vec![on_postgres()],
@@ -187,6 +258,7 @@ fn trial(story: &Story, database: &str, backend: Option<Backend>) -> Trial {
     let missing = match story.needs {
         Needs::Chromium if Chromium::installed().is_none() => Some(support::browser::HINT),
         Needs::Node if !modules::node_installed() => Some(modules::HINT),
+        Needs::Queue if support::sqs::installed().is_none() => Some(support::sqs::HINT),
         _ if backend.is_none() => Some(support::postgres::HINT),
         _ if runs_bootstraps && compiled::directory().is_none() => Some(compiled::HINT),
         _ if (runs_bootstraps || story.needs == Needs::FakeTime)
@@ -208,7 +280,7 @@ fn trial(story: &Story, database: &str, backend: Option<Backend>) -> Trial {
             let (after, over) = mpsc::channel();
             let world = World::start(backend.clone(), after).await;
             let database_url = world.database_url().to_owned();
-            let story = AssertUnwindSafe(tell(world)).catch_unwind();
+            let story = AssertUnwindSafe(tell.on(world)).catch_unwind();
             let patience =
                 if checker::Extent::was_asked_for() { Duration::MAX } else { STORY_TIMEOUT };
             let told = tokio::time::timeout(patience, story).await;

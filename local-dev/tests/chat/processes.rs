@@ -122,6 +122,17 @@ async fn bad_settings_stop_the_program_with_one_line(world: World) {
         ("ALLOWED_ORIGINS", "*", "ALLOWED_ORIGINS: \"*\" is not an origin"),
         ("MESSAGE_RATE_LIMIT", "many", "MESSAGE_RATE_LIMIT: \"many\" is not allowed"),
         ("BROADCAST_CONCURRENCY", "0", "BROADCAST_CONCURRENCY: \"0\" is not allowed"),
+        (
+            "BROADCAST_INLINE_LIMIT",
+            "all",
+            "BROADCAST_INLINE_LIMIT: \"all\" is not allowed, it takes a whole number from 1 to 10000",
+        ),
+        (
+            "BROADCAST_QUEUE_URL",
+            "queue",
+            "BROADCAST_QUEUE_URL: \"queue\" is not the URL of a queue",
+        ),
+        ("AWS_ENDPOINT_URL_SQS", "sqs", "AWS_ENDPOINT_URL_SQS: \"sqs\" is not the URL of an SQS"),
         ("CONNECTIONS_ENDPOINT", "localhost", "CONNECTIONS_ENDPOINT: \"localhost\" is not"),
         ("LOG", "loud", "LOG: \"loud\" is not"),
         ("LOG_FORMAT", "xml", "LOG_FORMAT: \"xml\" is not a log format"),

@@ -8,23 +8,29 @@ use serde_json::{Value, json};
 
 use crate::{
     Needs,
-    support::{World, http::Answer},
+    support::{World, http::Answer, room::Room, socket::Socket},
 };
+
+crate::anywhere! {
+    Needs::Nothing;
+    a_refresh_rotates_the_token,
+    two_refreshes_at_once_get_the_same_successor,
+    a_token_from_before_two_rotations_ends_the_session,
+    a_logout_ends_the_session_and_closes_its_sockets,
+    tokens_of_another_kind_or_signer_are_refused,
+}
 
 crate::stories! {
     Needs::Nothing;
-    a_refresh_rotates_the_token,
     the_previous_token_leads_to_the_same_successor_for_30_seconds,
-    two_refreshes_at_once_get_the_same_successor,
-    a_replayed_token_ends_the_session,
-    a_logout_ends_the_session_and_closes_its_sockets,
+    a_token_replayed_after_30_seconds_ends_the_session,
     a_session_ends_with_its_refresh_token,
     tokens_that_are_no_good_are_refused,
     a_new_secret_signs_and_the_old_one_still_verifies,
 }
 
-async fn refresh(world: &World, token: &str) -> Answer {
-    world.http.post("/auth/refresh", &json!({"refresh_token": token})).await
+async fn refresh(room: &Room, token: &str) -> Answer {
+    room.http.post("/auth/refresh", &json!({"refresh_token": token})).await
 }
 
 fn refresh_token(answer: &Answer) -> String {
@@ -32,16 +38,16 @@ fn refresh_token(answer: &Answer) -> String {
     answer.body["refresh_token"].as_str().unwrap().to_owned()
 }
 
-async fn a_refresh_rotates_the_token(world: World) {
-    let alice = world.user("alice").await;
+async fn a_refresh_rotates_the_token(room: Room) {
+    let alice = room.user("alice").await;
     let mut current = alice.refresh.clone();
     for _ in 0..3 {
-        world.clock.advance(Duration::from_mins(10));
-        let answer = refresh(&world, &current).await;
+        room.pass(Duration::from_mins(10));
+        let answer = refresh(&room, &current).await;
         let next = refresh_token(&answer);
         assert_ne!(next, current);
         let access = answer.body["access_token"].as_str().unwrap();
-        assert_eq!(world.http.get("/auth/messages", access).await.status, 200);
+        assert_eq!(room.http.get("/auth/messages", access).await.status, 200);
         current = next;
     }
 }
@@ -57,59 +63,94 @@ async fn the_previous_token_leads_to_the_same_successor_for_30_seconds(world: Wo
     assert_ne!(refresh_token(&refresh(&world, &successor).await), successor);
 }
 
-async fn two_refreshes_at_once_get_the_same_successor(world: World) {
-    let alice = world.user("alice").await;
+async fn two_refreshes_at_once_get_the_same_successor(room: Room) {
+    let alice = room.user("alice").await;
     let answers =
-        futures_util::future::join_all((0..8).map(|_| refresh(&world, &alice.refresh))).await;
+        futures_util::future::join_all((0..8).map(|_| refresh(&room, &alice.refresh))).await;
     let successors: Vec<String> = answers.iter().map(refresh_token).collect();
     assert!(successors.iter().all(|token| *token == successors[0]), "{successors:?}");
-    assert_eq!(refresh(&world, &successors[0]).await.status, 200);
+    assert_eq!(refresh(&room, &successors[0]).await.status, 200);
 }
 
-async fn a_replayed_token_ends_the_session(world: World) {
-    for replay_after_a_second_rotation in [false, true] {
-        let name = if replay_after_a_second_rotation { "alice" } else { "bob" };
-        let user = world.user(name).await;
-        let mut socket = world.connect(&user).await;
-        let mut current = refresh(&world, &user.refresh).await;
-        if replay_after_a_second_rotation {
-            current = refresh(&world, &refresh_token(&current)).await;
-        } else {
-            world.clock.advance(Duration::from_secs(31));
-        }
-        let replay = refresh(&world, &user.refresh).await;
-        assert_eq!(replay.status, 401, "{}", replay.body);
-
-        assert_eq!(socket.closed().await, (1000, "Connection Closed Normally".to_owned()));
-        assert_eq!(refresh(&world, &refresh_token(&current)).await.status, 401);
-        let access = current.body["access_token"].as_str().unwrap();
-        assert_eq!(world.http.get("/auth/messages", access).await.status, 401);
-        assert_eq!(world.handshake(access).open().await.err().unwrap(), 401);
-    }
+async fn a_token_from_before_two_rotations_ends_the_session(room: Room) {
+    let alice = room.user("alice").await;
+    let socket = room.connect(&alice).await;
+    let next = refresh_token(&refresh(&room, &alice.refresh).await);
+    let current = refresh(&room, &next).await;
+    assert_replay_ends_the_session(&room, &alice.refresh, &current, socket).await;
 }
 
-async fn a_logout_ends_the_session_and_closes_its_sockets(world: World) {
+async fn a_token_replayed_after_30_seconds_ends_the_session(world: World) {
     let alice = world.user("alice").await;
-    let elsewhere = world.log_in("alice").await;
-    let mut closed = [world.connect(&alice).await, world.connect_plain(&alice).await];
-    let mut open = world.connect(&elsewhere).await;
+    let socket = world.connect(&alice).await;
+    let current = refresh(&world, &alice.refresh).await;
+    world.clock.advance(Duration::from_secs(31));
+    assert_replay_ends_the_session(&world, &alice.refresh, &current, socket).await;
+}
+
+/// Fails unless the replay of an `old` token leaves nothing of its session.
+async fn assert_replay_ends_the_session(
+    room: &Room,
+    old: &str,
+    current: &Answer,
+    mut socket: Socket,
+) {
+    let replay = refresh(room, old).await;
+    assert_eq!(replay.status, 401, "{}", replay.body);
+
+    assert_eq!(socket.closed().await, (1000, "Connection Closed Normally".to_owned()));
+    assert_eq!(refresh(room, &refresh_token(current)).await.status, 401);
+    let access = current.body["access_token"].as_str().unwrap();
+    assert_eq!(room.http.get("/auth/messages", access).await.status, 401);
+    assert_eq!(room.handshake(access).open().await.err().unwrap(), 401);
+}
+
+async fn a_logout_ends_the_session_and_closes_its_sockets(room: Room) {
+    let alice = room.user("alice").await;
+    let elsewhere = room.log_in("alice").await;
+    let mut closed = [room.connect(&alice).await, room.connect_plain(&alice).await];
+    let mut open = room.connect(&elsewhere).await;
 
     let logout = json!({"refresh_token": alice.refresh});
     for _ in 0..2 {
-        assert_eq!(world.http.post("/auth/logout", &logout).await.status, 204);
+        assert_eq!(room.http.post("/auth/logout", &logout).await.status, 204);
     }
     for socket in &mut closed {
         assert_eq!(socket.closed().await.0, 1000);
     }
-    assert_eq!(refresh(&world, &alice.refresh).await.status, 401);
-    let refused = world.http.get("/auth/messages", &alice.access).await;
+    assert_eq!(refresh(&room, &alice.refresh).await.status, 401);
+    let refused = room.http.get("/auth/messages", &alice.access).await;
     assert_eq!(refused.status, 401);
     assert!(refused.header("www-authenticate").unwrap().starts_with("Bearer"));
-    assert_eq!(world.handshake(&alice.access).open().await.err().unwrap(), 401);
+    assert_eq!(room.handshake(&alice.access).open().await.err().unwrap(), 401);
 
     // The user's other session goes on.
     open.say("still here", "1").await;
     assert_eq!(open.next_frame().await["text"], "still here");
+}
+
+async fn tokens_of_another_kind_or_signer_are_refused(room: Room) {
+    let alice = room.user("alice").await;
+    let signed_by_another = |good: &str| {
+        let payload = BASE64_URL_SAFE_NO_PAD.decode(good.split('.').nth(1).unwrap()).unwrap();
+        let claims: Value = serde_json::from_slice(&payload).unwrap();
+        let key = EncodingKey::from_secret(b"another key of thirty-two bytes.");
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap()
+    };
+    for access in ["nonsense", &signed_by_another(&alice.access), &alice.refresh] {
+        let refused = room.http.get("/auth/messages", access).await;
+        assert_eq!(refused.status, 401);
+        assert!(refused.header("www-authenticate").unwrap().starts_with("Bearer"));
+        assert_eq!(room.handshake(access).open().await.err().unwrap(), 401);
+        assert_eq!(room.plain_handshake(access).open().await.err().unwrap(), 401);
+    }
+    for token in ["nonsense", &signed_by_another(&alice.refresh), &alice.access] {
+        assert_eq!(refresh(&room, token).await.status, 401);
+        let logout = json!({"refresh_token": token});
+        assert_eq!(room.http.post("/auth/logout", &logout).await.status, 401);
+    }
+    // None of it has harmed the session.
+    assert_eq!(refresh(&room, &alice.refresh).await.status, 200);
 }
 
 async fn a_session_ends_with_its_refresh_token(world: World) {

@@ -73,20 +73,40 @@ impl Store {
         Ok(rows == 1)
     }
 
-    /// Every connection there is.
+    /// Every connection there is, in the database's order of ids.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn recipients(&self, now: UnixMillis) -> Result<Vec<Recipient>> {
+        self.recipients_between(None, None, now).await
+    }
+
+    /// The connections after one id and up to another, in the database's order of ids. `None` is before the first and
+    /// after the last.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn recipients_between(
+        &self,
+        after: Option<&str>,
+        through: Option<&str>,
+        now: UnixMillis,
+    ) -> Result<Vec<Recipient>> {
         Ok(with_db!(self.reader, |db| {
-            sqlx::query_as(
-                "select c.connection_id, c.protocol, c.connected_at,
-                     s.revoked_at is not null or s.expires_at <= $1 as session_ended
-                 from connections c join sessions s on s.id = c.session_id",
-            )
-            .bind(now)
-            .fetch_all(db)
-            .await
+            let mut query = sqlx::QueryBuilder::new(
+                "select c.connection_id, c.protocol, c.connected_at, s.revoked_at is not null or s.expires_at <= ",
+            );
+            query.push_bind(now);
+            query.push(
+                " as session_ended from connections c join sessions s on s.id = c.session_id where true",
+            );
+            if let Some(after) = after {
+                query.push(" and c.connection_id > ").push_bind(after);
+            }
+            if let Some(through) = through {
+                query.push(" and c.connection_id <= ").push_bind(through);
+            }
+            query.push(" order by c.connection_id").build_query_as().fetch_all(db).await
         })?)
     }
 

@@ -133,6 +133,21 @@ impl Store {
         Ok(appended?)
     }
 
+    /// The message with this number, if there is one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn message(&self, id: MessageId) -> Result<Option<Message>> {
+        Ok(with_db!(self.reader, |db| {
+            sqlx::query_as(
+                "select id, username, text, sent_at, client_id from messages where id = $1",
+            )
+            .bind(id)
+            .fetch_optional(db)
+            .await
+        })?)
+    }
+
     /// A page of the history, oldest first, and the highest id there is (0 if the page is empty).
     ///
     /// # Errors

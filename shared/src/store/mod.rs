@@ -87,7 +87,8 @@ macro_rules! with_db {
                 }
             }
         };
-        tokio::time::timeout(crate::store::STATEMENT_TIME_MAX, attempts)
+        let answer = tokio::time::timeout(crate::store::STATEMENT_TIME_MAX, attempts);
+        crate::invocation::time(crate::metrics::Time::Store, answer)
             .await
             .unwrap_or_else(|_elapsed| Err(crate::store::no_answer()))
     }};

@@ -99,11 +99,11 @@ impl Connections {
     pub(super) async fn acquire(&self) -> sqlx::Result<Lease<'_>> {
         let permit = self.permits.acquire().await.map_err(|_closed| sqlx::Error::PoolClosed)?;
         let (connection, opened, was_kept) =
-            if let Some(Idle { connection, opened, .. }) = self.take_idle().await {
+            if let Some(Idle { connection, opened, .. }) = Box::pin(self.take_idle()).await {
                 (connection, opened, true)
             } else {
                 let opened = Instant::now();
-                (self.connect().await?, opened, false)
+                (Box::pin(self.connect()).await?, opened, false)
             };
         Ok(Lease { home: self, connection: Some(connection), opened, was_kept, _permit: permit })
     }

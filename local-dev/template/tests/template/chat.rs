@@ -1,4 +1,4 @@
-//! The chat's own template.
+//! The chat's own template, as local-dev reads it. What a deployment makes of it is tested in local-dev/tests/infrastructure.
 
 use std::collections::BTreeMap;
 
@@ -6,43 +6,59 @@ use template::{Options, Template, Variable, read};
 
 const TEMPLATE: &str = include_str!("../../../../infra/template.yaml");
 
-fn chat(allowed_origins: Option<&str>) -> Template {
-    let mut parameters = BTreeMap::from([
-        ("DatabaseUrl".to_owned(), "sqlite://chat.db".to_owned()),
-        ("JwtSecret".to_owned(), "a secret of at least 32 characters".to_owned()),
-    ]);
-    parameters.extend(allowed_origins.map(|list| ("AllowedOrigins".to_owned(), list.to_owned())));
+fn chat(parameters: &[(&str, &str)]) -> Template {
+    let parameters =
+        parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let parameters = parameters.collect();
     read(TEMPLATE, &Options { parameters, ..Options::default() }).expect("it is good")
 }
 
-#[test]
-fn nothing_in_it_is_warned_of() {
-    assert_eq!(chat(None).warnings, []);
-}
+/// Each function: its binary, the megabytes and seconds that it has, its variables.
+const FUNCTIONS: [(&str, u32, u32, &[&str]); 10] = [
+    ("broadcast", 512, 60, &["CONNECTIONS_ENDPOINT"]),
+    ("connect", 256, 15, &["JWT_SECRET", "ALLOWED_ORIGINS"]),
+    ("disconnect", 256, 15, &[]),
+    ("login", 1769, 15, &["JWT_SECRET", "CDN_SECRET"]),
+    ("logout", 256, 15, &["JWT_SECRET", "CONNECTIONS_ENDPOINT"]),
+    ("message", 512, 28, &["MESSAGE_RATE_LIMIT", "BROADCAST_QUEUE_URL", "BROADCAST_INLINE_LIMIT"]),
+    ("messages", 256, 15, &["JWT_SECRET"]),
+    ("migrate", 256, 300, &[]),
+    ("refresh", 256, 15, &["JWT_SECRET", "CONNECTIONS_ENDPOINT"]),
+    ("register", 1769, 15, &[]),
+];
 
 #[test]
-fn its_functions_are_those_of_the_workspace() {
-    let template = chat(None);
-    let mut binaries: Vec<&str> =
-        template.functions.iter().map(|function| function.binary.as_str()).collect();
-    binaries.sort_unstable();
-    let expected = [
-        "connect",
-        "disconnect",
-        "login",
-        "logout",
-        "message",
-        "messages",
-        "migrate",
-        "refresh",
-        "register",
-    ];
-    assert_eq!(binaries, expected);
+fn its_functions_have_what_they_need() {
+    let template = chat(&[("DatabaseUrl", "postgres://chat@db/chat")]);
+    let mut functions: Vec<_> = template.functions.iter().collect();
+    functions.sort_unstable_by_key(|function| &function.binary);
+    assert_eq!(functions.len(), FUNCTIONS.len());
+    for (function, (binary, memory_mb, timeout_secs, variables)) in functions.iter().zip(FUNCTIONS)
+    {
+        assert_eq!(function.binary, binary);
+        assert_eq!(function.memory_mb, memory_mb, "{binary}");
+        assert_eq!(function.timeout_secs, timeout_secs, "{binary}");
+        assert_eq!(function.reserved_concurrency, None, "{binary}");
+        let names = function.environment.iter().map(|(name, _)| name.as_str());
+        let expected = [&["METRICS_NAMESPACE", "DATABASE_URL"], variables].concat();
+        assert_eq!(names.collect::<Vec<_>>(), expected, "{binary}");
+        let url = Variable::Known("postgres://chat@db/chat".to_owned());
+        assert_eq!(function.environment[1].1, url, "{binary}");
+    }
+    let endpoint = Variable::Endpoint {
+        api: "ChatWebSocketApi".to_owned(),
+        scheme: Some("https".to_owned()),
+        path: "/ws".to_owned(),
+    };
+    for function in ["Logout", "Refresh", "Broadcast"] {
+        let variables = &template.function(function).unwrap().environment;
+        assert_eq!(variables.last().unwrap().1, endpoint, "{function}");
+    }
 }
 
 #[test]
 fn its_routes_lead_to_their_functions() {
-    let template = chat(None);
+    let template = chat(&[]);
     let api = template.http_api.unwrap();
     let routes: Vec<(String, &str)> =
         api.routes.iter().map(|route| (route.to_string(), route.function.as_str())).collect();
@@ -63,36 +79,60 @@ fn its_routes_lead_to_their_functions() {
     assert_eq!(routes, expected);
 }
 
+/// What local-dev doesn't know, it leaves to its own settings and their defaults; nothing else of the template may be lost.
 #[test]
-fn functions_have_the_settings_that_they_read() {
-    let template = chat(None);
-    for function in &template.functions {
-        let names: Vec<&str> = function.environment.iter().map(|(name, _)| name.as_str()).collect();
-        let expected: &[&str] = match function.binary.as_str() {
-            "connect" => &["DATABASE_URL", "JWT_SECRET", "ALLOWED_ORIGINS"],
-            "login" | "messages" => &["DATABASE_URL", "JWT_SECRET"],
-            "message" => &["DATABASE_URL", "MESSAGE_RATE_LIMIT"],
-            "logout" | "refresh" => &["DATABASE_URL", "JWT_SECRET", "CONNECTIONS_ENDPOINT"],
-            _ => &["DATABASE_URL"],
+fn what_is_warned_of_is_what_only_the_cloud_has() {
+    for warning in chat(&[]).warnings {
+        let known = match warning.path.rsplit_once('.').unwrap_or_default() {
+            (function, "Shards") => function == "Broadcast.Events",
+            (api, "AccessLogSettings") => ["ChatHttpApi", "ChatWebSocketApi"].contains(&api),
+            (_, "ALLOWED_ORIGINS") => warning.message.contains("Distribution.DomainName"),
+            (_, "BROADCAST_QUEUE_URL") => warning.message.contains("AWS::SQS::Queue"),
+            (_, "DATABASE_URL") => warning.message.contains("AWS::DSQL::Cluster"),
+            (_, "CDN_SECRET" | "JWT_SECRET") => warning.message.contains("SecretsManager::Secret"),
+            _ => warning.path == "Resources",
         };
-        assert_eq!(names, expected, "{}", function.binary);
+        assert!(known, "{warning}");
+        if warning.path == "Resources" {
+            assert!(
+                warning.message.ends_with(
+                    "AWS::DSQL::Cluster (Cluster); \
+                     AWS::S3::Bucket (SiteBucket); AWS::S3::BucketPolicy (SiteBucketPolicy); \
+                     AWS::SQS::Queue (BroadcastDeadLetters, BroadcastQueue); \
+                     AWS::SecretsManager::Secret (CdnSecret, JwtSecret); Custom::Schema (Schema)"
+                ),
+                "{warning}"
+            );
+        }
     }
-    let endpoint = Variable::Endpoint {
-        api: "ChatWebSocketApi".to_owned(),
-        scheme: Some("https".to_owned()),
-        path: "/ws".to_owned(),
-    };
-    assert_eq!(template.function("Logout").unwrap().environment[2].1, endpoint);
 }
 
 #[test]
 fn it_has_cors_if_there_are_allowed_origins() {
-    assert_eq!(chat(None).http_api.unwrap().cors, None);
-    let template = chat(Some("https://a.example,https://b.example"));
+    assert_eq!(chat(&[]).http_api.unwrap().cors, None);
+    let template = chat(&[
+        ("AllowedOrigins", "https://a.example,https://b.example"),
+        ("Domain", "chat.example"),
+        ("CertificateArn", "arn:aws:acm:us-east-1:123456789012:certificate/1"),
+    ]);
     let connect = template.function("Connect").unwrap();
-    let listed = Variable::Known("https://a.example,https://b.example".to_owned());
-    assert_eq!(connect.environment[2].1, listed);
+    let listed =
+        Variable::Known("https://chat.example,https://a.example,https://b.example".to_owned());
+    assert_eq!(connect.environment.last().unwrap().1, listed);
     let cors = template.http_api.unwrap().cors.unwrap();
     assert_eq!(cors.allow_origins, ["https://a.example", "https://b.example"]);
     assert_eq!(cors.allow_methods, ["GET", "POST"]);
+}
+
+#[test]
+fn passwords_cannot_take_all_of_the_account() {
+    let template = chat(&[("LoginConcurrency", "50")]);
+    for name in ["Login", "Register"] {
+        assert_eq!(template.function(name).unwrap().reserved_concurrency, Some(50));
+    }
+    let api = template.http_api.unwrap();
+    let hashes = |function: &str| ["Login", "Register"].contains(&function);
+    for route in api.routes.iter().filter(|route| hashes(&route.function)) {
+        assert_eq!((route.throttling.rate, route.throttling.burst), (Some(100.0), Some(200)));
+    }
 }

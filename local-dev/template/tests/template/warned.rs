@@ -36,9 +36,9 @@ fn of_functions() {
     assert_warned(
         &with(
             "",
-            "  Plain: { Type: AWS::Lambda::Function, Properties: { Runtime: provided.al2, TracingConfig: {} } }",
+            "  Plain: { Type: AWS::Lambda::Function, Properties: { Runtime: provided.al2, TracingConfig: { Mode: Active } } }",
         ),
-        "Plain.TracingConfig (line 8): local-dev traces nothing; the function gets trace ids that lead to no traces",
+        "Plain.TracingConfig.Mode (line 8): local-dev traces nothing; the function gets trace ids that lead to no traces",
     );
 }
 

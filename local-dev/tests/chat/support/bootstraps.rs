@@ -20,7 +20,7 @@ pub const HINT: &str = if cfg!(target_arch = "x86_64") {
 };
 
 /// The chat's functions.
-const FUNCTIONS: [&str; 9] = [
+const FUNCTIONS: [&str; 10] = [
     "migrate",
     "register",
     "login",
@@ -30,6 +30,7 @@ const FUNCTIONS: [&str; 9] = [
     "disconnect",
     "refresh",
     "logout",
+    "broadcast",
 ];
 
 /// Where `cargo xtask build` has put the bootstraps, if it has, and for this machine.

@@ -1,11 +1,14 @@
 //! An HTTP client that holds every answer it gets against the OpenAPI description.
 
-use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
+use std::error::Error;
+
+use reqwest::{Method, Request, RequestBuilder, Response, StatusCode, header::HeaderMap};
 use serde_json::Value;
 
 use super::{
     descriptions::Descriptions,
     leaks::{self, Secret, Written},
+    tls,
 };
 
 /// An answer that is as the description says.
@@ -33,12 +36,21 @@ impl Answer {
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
+    https: tls::HttpsClient,
     base: String,
+    /// Whether every answer must be as the description says.
+    described: bool,
 }
 
 impl Client {
     pub fn new(base: String) -> Self {
-        Self { http: reqwest::Client::new(), base }
+        let (http, https) = (reqwest::Client::new(), tls::client());
+        Self { http, https, base, described: true }
+    }
+
+    /// Whatever the server answers, none of it is held against the description.
+    pub fn of_any_chat(self) -> Self {
+        Self { described: false, ..self }
     }
 
     /// A request to be shaped further and then given to [`Self::send`].
@@ -54,10 +66,27 @@ impl Client {
         self.send(self.request(Method::GET, path).bearer_auth(access_token)).await
     }
 
+    /// Sends a request as it is.
+    pub async fn execute(&self, request: Request) -> Response {
+        self.try_execute(request).await.unwrap()
+    }
+
+    /// Sends a request as it is.
+    ///
+    /// # Errors
+    /// What has happened to the connection.
+    pub async fn try_execute(&self, request: Request) -> Result<Response, String> {
+        if request.url().scheme() == "https" {
+            let request = http::Request::try_from(request).map_err(|error| chain(&error))?;
+            let response = self.https.request(request).await.map_err(|error| chain(&error))?;
+            return Ok(response.map(reqwest::Body::wrap).into());
+        }
+        self.http.execute(request).await.map_err(|error| chain(&error))
+    }
+
     /// Sends a request and checks its answer.
     pub async fn send(&self, request: RequestBuilder) -> Answer {
-        let (client, request) = request.build_split();
-        let request = request.unwrap();
+        let request = request.build().unwrap();
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
         let sent = request.body().and_then(|body| body.as_bytes()).map(<[u8]>::to_vec);
         if let Some(sent) = sent.as_deref().and_then(|sent| serde_json::from_slice(sent).ok()) {
@@ -67,9 +96,11 @@ impl Client {
         if let Some(token) = authorization.and_then(|value| value.to_str().ok()) {
             leaks::remember(Secret::Token, token);
         }
-        let response = client.execute(request).await.unwrap();
+        let response = self.execute(request).await;
         let (status, headers) = (response.status(), response.headers().clone());
-        assert!(headers.contains_key("apigw-requestid"), "{method} {path}: no apigw-requestid");
+        if self.described {
+            assert!(headers.contains_key("apigw-requestid"), "{method} {path}: no apigw-requestid");
+        }
         let text = response.text().await.unwrap();
         let body = if text.is_empty() {
             Value::Null
@@ -79,9 +110,12 @@ impl Client {
         };
         if status.is_success() {
             leaks::remember_fields(&body);
-        } else {
+        } else if self.described {
             // Without the path, which is the client's own.
             leaks::keep("errors", Written::Answer, &format!("{headers:?} {text}"));
+        }
+        if !self.described {
+            return Answer { status, headers, body };
         }
         if let Some(sent) = sent.filter(|_| status.is_success()) {
             let sent = serde_json::from_slice(&sent).unwrap();
@@ -90,4 +124,15 @@ impl Client {
         Descriptions::get().check_answer(&method, &path, status, &headers, &body);
         Answer { status, headers, body }
     }
+}
+
+/// An error and all that has led to it, on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

@@ -30,6 +30,7 @@ pub enum Secret {
     PasswordHash,
     Token,
     SigningKey,
+    CdnSecret,
     DatabasePassword,
     AwsCredential,
     /// Messages are no secret to who may read them: only the log has none.
@@ -223,6 +224,7 @@ pub fn remember_setting(name: &str, value: &str) {
         "JWT_SECRET" => {
             value.split(',').for_each(|secret| remember(Secret::SigningKey, secret.trim()));
         }
+        "CDN_SECRET" => remember(Secret::CdnSecret, value),
         "DATABASE_URL" => {
             let url = url::Url::parse(value).ok();
             if let Some(password) = url.as_ref().and_then(url::Url::password) {
@@ -357,9 +359,9 @@ fn forms(secret: &str) -> BTreeSet<String> {
     forms
 }
 
-/// What this process has logged for the story that this thread works for.
-pub fn log_of_this_story() -> String {
+/// What a source, such as `this process`, has logged for the story that this thread works for.
+pub fn log_of_this_story(source: &str) -> String {
     let story = STORY.with_borrow(|story| story.as_ref().map(|story| story.name.clone())).unwrap();
     let directory = DIRECTORY.get().expect("the hunt has begun");
-    std::fs::read_to_string(directory.join(format!("{story}.this process.log"))).unwrap()
+    std::fs::read_to_string(directory.join(format!("{story}.{source}.log"))).unwrap()
 }

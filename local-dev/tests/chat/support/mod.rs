@@ -6,6 +6,8 @@ pub mod callbacks;
 pub mod connections;
 pub mod descriptions;
 pub mod dsql;
+pub mod emf;
+pub mod forger;
 pub mod http;
 pub mod leaks;
 pub mod postgres;
@@ -14,6 +16,9 @@ pub mod proxy;
 pub mod room;
 pub mod site;
 pub mod socket;
+pub mod sqs;
+pub mod target;
+pub mod tls;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -129,6 +134,11 @@ impl MovableClock {
         }
     }
 
+    /// What makes a compiled function go by it.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        self.fake_time.iter().flat_map(FakeTime::variables).collect()
+    }
+
     pub fn clock(&self) -> Clock {
         let now = Arc::clone(&self.now);
         Clock::from_fn(move || UnixMillis(now.load(Ordering::Relaxed)))
@@ -226,9 +236,23 @@ impl World {
         world
     }
 
+    /// Where clients meet, for stories that need no more.
+    pub fn room(&self) -> Room {
+        self.room.clone()
+    }
+
     /// Starts the chat again, on the same database, with one more setting.
     pub async fn restart_with(&mut self, name: &str, value: &str) {
-        self.settings.insert(name.to_owned(), value.to_owned());
+        self.restart_with_all([(name, value.to_owned())]).await;
+    }
+
+    /// The same with several.
+    pub async fn restart_with_all<'a>(
+        &mut self,
+        settings: impl IntoIterator<Item = (&'a str, String)>,
+    ) {
+        let settings = settings.into_iter();
+        self.settings.extend(settings.map(|(name, value)| (name.to_owned(), value)));
         self.stop().await;
         self.serve().await;
     }
@@ -243,7 +267,8 @@ impl World {
 
     async fn serve(&mut self) {
         let bound = Bound::to("127.0.0.1", 0).await.unwrap();
-        self.room = Room::new(format!("http://{}", bound.address()));
+        let base_url = format!("http://{}", bound.address());
+        self.room = Room::new(base_url).with_clock(self.clock.clone());
         let mut settings = self.settings.clone();
         settings.insert("LOG".to_owned(), "trace".to_owned());
         let endpoint = format!("{}/ws", self.base_url());
@@ -260,7 +285,6 @@ impl World {
             ..template::Options::default()
         };
         let template = template::read(chat::TEMPLATE, &options).unwrap();
-        assert_eq!(template.warnings, []);
         let mut runner = self.runner(lookup, settings, bound.address().to_string()).await;
         let functions = runner.functions(&template).unwrap();
         let account = Limits::default().request_rate;

@@ -114,6 +114,8 @@ pub struct Launch {
     directory: PathBuf,
     /// The folder of compiled functions, if they are what runs.
     pub functions: Option<PathBuf>,
+    /// The folder of the page.
+    page: PathBuf,
     /// How much it says of itself, which is searched for secrets in the end.
     log: &'static str,
 }
@@ -125,8 +127,14 @@ impl Launch {
             settings: world.settings().clone(),
             directory: world.directory().to_owned(),
             functions: world.compiled_functions(),
+            page: static_dir(),
             log: "trace",
         }
+    }
+
+    /// With another page.
+    pub fn with_page(self, page: PathBuf) -> Self {
+        Self { page, ..self }
     }
 
     /// Says less of itself: thousands of runs would fill the disk.
@@ -153,7 +161,7 @@ impl Launch {
         let mut command = Command::new(env!("CARGO_BIN_EXE_local-dev"));
         command
             .args(["--port", &port.to_string(), "--static-dir"])
-            .arg(static_dir())
+            .arg(&self.page)
             .current_dir(&self.directory)
             .env_clear()
             .envs(&self.settings)

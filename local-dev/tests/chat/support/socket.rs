@@ -6,7 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
     tungstenite::{
         self, Message,
         client::IntoClientRequest,
@@ -21,6 +21,8 @@ use tokio_tungstenite::{
 use super::{
     descriptions::Descriptions,
     leaks::{self, Written},
+    room::Guests,
+    tls,
 };
 
 /// How long anything that must come may take.
@@ -30,16 +32,22 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Handshake {
     url: String,
     headers: Vec<(String, String)>,
+    guests: Guests,
 }
 
 impl Handshake {
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), headers: Vec::new() }
+        Self { url: url.into(), headers: Vec::new(), guests: Guests::default() }
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// The socket will hear only what these say.
+    pub fn among(self, guests: &Guests) -> Self {
+        Self { guests: guests.clone(), ..self }
     }
 
     pub fn protocols(self, offers: &str) -> Self {
@@ -53,12 +61,14 @@ impl Handshake {
             let name: HeaderName = name.parse().unwrap();
             request.headers_mut().append(name, HeaderValue::from_str(value).unwrap());
         }
+        let tls = Some(Connector::Rustls(tls::config()));
+        let connecting = connect_async_tls_with_config(request, None, false, tls);
         // tungstenite's client insists on an answer to its offers, which the plain protocol doesn't give.
-        match timeout(PATIENCE, connect_async(request)).await.expect("the handshake ends") {
+        match timeout(PATIENCE, connecting).await.expect("the handshake ends") {
             Ok((stream, response)) => {
                 let protocol = response.headers().get("sec-websocket-protocol");
                 let protocol = protocol.map(|value| value.to_str().unwrap().to_owned());
-                Ok(Socket { stream, protocol })
+                Ok(Socket { stream, protocol, guests: self.guests })
             }
             Err(tungstenite::Error::Http(response)) => {
                 let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default());
@@ -76,6 +86,7 @@ pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
     /// The subprotocol that was selected.
     pub protocol: Option<String>,
+    guests: Guests,
 }
 
 impl Socket {
@@ -162,6 +173,15 @@ impl Socket {
     }
 
     async fn next(&mut self) -> Message {
+        loop {
+            match self.next_of_anybody().await {
+                Message::Text(text) if !self.guests.may_have_said(&text) => {}
+                frame => return frame,
+            }
+        }
+    }
+
+    async fn next_of_anybody(&mut self) -> Message {
         let frame = timeout(PATIENCE, self.stream.next())
             .await
             .expect("a frame comes in time")

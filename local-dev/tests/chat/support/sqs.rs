@@ -1,0 +1,196 @@
+//! Amazon SQS: moto's server, and a way to it on which some entries are refused.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use aws_sdk_sqs::config::{BehaviorVersion, Builder};
+use axum::{
+    Router,
+    body::Bytes,
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+use shared::aws::Access;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::TcpListener,
+    process::{Child, Command},
+    time::timeout,
+};
+
+pub const HINT: &str = "needs moto: python3 -m venv target/ci-moto && \
+                        target/ci-moto/bin/pip install 'moto[server]==5.2.5'";
+
+/// How long the server may take to start.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+const REGION: &str = "eu-west-1";
+
+/// The server, if it is installed.
+pub fn installed() -> Option<PathBuf> {
+    let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/ci-moto/bin/moto_server");
+    Some(server).filter(|server| server.is_file())
+}
+
+/// A running SQS with one queue.
+pub struct Sqs {
+    /// Its base URL.
+    pub endpoint: String,
+    /// The queue's.
+    pub queue: String,
+    client: aws_sdk_sqs::Client,
+    _server: Child,
+}
+
+impl Sqs {
+    pub async fn start() -> Self {
+        let mut server = Command::new(installed().expect("the suite has looked for it"))
+            .args(["-H", "127.0.0.1", "-p", "0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
+        let endpoint = async {
+            loop {
+                let line = lines.next_line().await.unwrap().expect("it says where it listens");
+                if let Some((_, url)) = line.split_once("Running on ") {
+                    break url.trim().to_owned();
+                }
+            }
+        };
+        let endpoint = timeout(PATIENCE, endpoint).await.expect("it starts in time");
+        // It writes a line for each call.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let access = Access::new(Some(REGION.to_owned()), [None, None, None]);
+        let config = Builder::new()
+            .behavior_version(BehaviorVersion::latest())
+            .region(access.region)
+            .credentials_provider(access.credentials)
+            .http_client(access.http)
+            .endpoint_url(&endpoint)
+            .build();
+        let client = aws_sdk_sqs::Client::from_conf(config);
+        let created = client.create_queue().queue_name("broadcasts").send().await.unwrap();
+        let queue = created.queue_url.unwrap();
+        Self { endpoint, queue, client, _server: server }
+    }
+
+    /// What makes functions use it, for messages to more than `limit` connections.
+    pub fn settings(&self, limit: usize) -> [(&'static str, String); 4] {
+        [
+            // moto has Amazon's regions only.
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_ENDPOINT_URL_SQS", self.endpoint.clone()),
+            ("BROADCAST_QUEUE_URL", self.queue.clone()),
+            ("BROADCAST_INLINE_LIMIT", limit.to_string()),
+        ]
+    }
+
+    /// Takes what is in the queue, which must come to `number` entries, as Lambda would hand it over: in events of up to
+    /// ten records.
+    pub async fn events(&self, number: usize) -> Vec<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        let (mut events, mut taken) = (Vec::new(), 0);
+        loop {
+            let receiving = self.client.receive_message().queue_url(&self.queue);
+            // The last time only to see that nothing is left.
+            let seconds = i32::from(taken < number);
+            let receiving = receiving.max_number_of_messages(10).wait_time_seconds(seconds);
+            let messages = receiving.send().await.unwrap().messages.unwrap_or_default();
+            taken += messages.len();
+            assert!(taken <= number, "there are more than {number}");
+            if messages.is_empty() {
+                if taken == number {
+                    return events;
+                }
+                assert!(Instant::now() < deadline, "there are {taken} of {number}");
+                continue;
+            }
+            let mut records = Vec::new();
+            for message in messages {
+                let deleting = self.client.delete_message().queue_url(&self.queue);
+                let receipt = message.receipt_handle.unwrap();
+                deleting.receipt_handle(&receipt).send().await.unwrap();
+                records.push(json!({
+                    "messageId": message.message_id.unwrap(), "receiptHandle": receipt,
+                    "body": message.body.unwrap(), "md5OfBody": message.md5_of_body.unwrap(),
+                    "attributes": {"ApproximateReceiveCount": "1"}, "messageAttributes": {},
+                    "eventSource": "aws:sqs", "awsRegion": "eu-west-1",
+                    "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:broadcasts",
+                }));
+            }
+            events.push(json!({"Records": records}));
+        }
+    }
+}
+
+/// A way to the queue that lets not every entry through.
+pub struct Picky {
+    endpoint: String,
+    refused: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Picky {
+    /// Refuses entries for as long as `is_refused` says so; it is given the entry and how many were refused before.
+    /// `is_senders_fault` is what is said of them.
+    pub async fn before(
+        sqs: &Sqs,
+        is_senders_fault: bool,
+        is_refused: impl Fn(&Value, usize) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let (server, http) = (sqs.endpoint.clone(), reqwest::Client::new());
+        let refused: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let noted = Arc::clone(&refused);
+        let is_refused = Arc::new(is_refused);
+        let pass = async move |headers: HeaderMap, body: Bytes| -> Response {
+            assert_eq!(headers["x-amz-target"], "AmazonSQS.SendMessageBatch");
+            let mut call: Value = serde_json::from_slice(&body).unwrap();
+            let entries: Vec<Value> = call["Entries"].as_array().unwrap().clone();
+            assert!((1..=10).contains(&entries.len()));
+            let (bad, good): (Vec<Value>, Vec<Value>) = entries.into_iter().partition(|entry| {
+                let mut refused = noted.lock().unwrap();
+                let is_bad = is_refused(entry, refused.len());
+                refused.extend(is_bad.then(|| entry.clone()));
+                is_bad
+            });
+            let mut answer = json!({"Successful": []});
+            if !good.is_empty() {
+                call["Entries"] = good.into();
+                let passed = http.post(&server).headers(headers.clone()).body(call.to_string());
+                let passed = passed.header("content-length", call.to_string().len());
+                answer = passed.send().await.unwrap().json().await.unwrap();
+            }
+            let failed = bad.iter().map(|entry| {
+                json!({"Id": entry["Id"], "SenderFault": is_senders_fault, "Code": "InternalError"})
+            });
+            answer["Failed"] = failed.collect();
+            let content_type = [(CONTENT_TYPE, "application/x-amz-json-1.0")];
+            (StatusCode::OK, content_type, answer.to_string()).into_response()
+        };
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(pass)).await });
+        Self { endpoint, refused }
+    }
+
+    /// What makes functions go this way.
+    pub fn settings(&self, sqs: &Sqs, limit: usize) -> [(&'static str, String); 4] {
+        let [region, (name, _), queue, limit] = sqs.settings(limit);
+        [region, (name, self.endpoint.clone()), queue, limit]
+    }
+
+    /// The shards of the entries that were refused, each as often as it was.
+    pub fn refused(&self) -> Vec<Value> {
+        let refused = self.refused.lock().unwrap();
+        let body = |entry: &Value| entry["MessageBody"].as_str().unwrap().to_owned();
+        refused.iter().map(|entry| serde_json::from_str(&body(entry)).unwrap()).collect()
+    }
+}

@@ -1,0 +1,223 @@
+//! `cargo xtask destroy`: takes a deployment away, with all that it holds.
+
+use std::{fs, io, io::IsTerminal};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::{
+    aws::{Aws, AwsError, Target},
+    deploy::uploads_bucket,
+    say,
+    stack::{Stack, Watch},
+    tools,
+};
+
+/// Which deployment to take away.
+#[derive(Args)]
+pub(crate) struct Destroy {
+    #[command(flatten)]
+    target: Target,
+
+    /// Don't ask
+    #[arg(long)]
+    yes: bool,
+}
+
+/// As many objects as S3 deletes at once.
+const OBJECTS_MAX: usize = 1000;
+
+impl Destroy {
+    pub(crate) fn run(&self) -> Result<(), String> {
+        tools::check(&[tools::AWS])?;
+        let aws = Aws::new(&self.target);
+        let name = &self.target.stack;
+        let identity = aws.call(&["sts", "get-caller-identity"])?;
+        let account = identity["Account"].as_str().unwrap_or_default().to_owned();
+        match Stack::find(&aws, name)? {
+            None => say(&format!("There is no stack {name} in account {account}.")),
+            Some(stack) => {
+                tell(&stack, &account);
+                if !self.yes {
+                    ask(name)?;
+                }
+                self.delete(&aws, stack)?;
+            }
+        }
+        self.forget_uploads(&aws, &account)?;
+        say(&format!("Nothing of {name} is left."));
+        Ok(())
+    }
+
+    fn delete(&self, aws: &Aws, mut stack: Stack) -> Result<(), String> {
+        if stack.is_busy() {
+            say(&format!("The stack is at work ({}). Waiting until it is done …", stack.status));
+            match self.watch(aws, &stack)?.until_at_rest(false)? {
+                (Some(rested), _) => stack = rested,
+                (None, _) => return Ok(()),
+            }
+        }
+        if stack.is_protected {
+            say("Lifting the stack's own protection …");
+            let lift = ["update-termination-protection", "--no-enable-termination-protection"];
+            cloudformation(aws, &lift, &stack.id)?;
+        }
+        // Outputs are what a stack shows when it was whole once; its resources are there in any state.
+        for (kind, id) in resources(aws, &stack)? {
+            match kind.as_str() {
+                "AWS::DSQL::Cluster" => lift_protection(aws, &id)?,
+                "AWS::S3::Bucket" => empty(aws, &id, "")?,
+                _ => {}
+            }
+        }
+        say(&format!("Deleting the stack {} (a CDN takes some minutes) …", stack.name));
+        let watch = self.watch(aws, &stack)?;
+        cloudformation(aws, &["delete-stack"], &stack.id)?;
+        match watch.until_at_rest(true)? {
+            (None, _) => Ok(()),
+            (Some(left), failed) => Err(still_there(&left, &failed)),
+        }
+    }
+
+    fn watch<'a>(&self, aws: &'a Aws, stack: &Stack) -> Result<Watch<'a>, AwsError> {
+        Watch::start(aws, &stack.id, self.target.poll_ms)
+    }
+
+    /// What deployments have uploaded, and the bucket for it once no other deployment needs it.
+    fn forget_uploads(&self, aws: &Aws, account: &str) -> Result<(), String> {
+        let bucket = uploads_bucket(account, &crate::deploy::region(aws, &self.target)?);
+        let there = aws.call(&["s3api", "head-bucket", "--bucket", &bucket]);
+        match there {
+            Err(error) if error.code() == "404" => return Ok(()),
+            other => other?,
+        };
+        empty(aws, &bucket, &format!("{}/", self.target.stack))?;
+        let left =
+            aws.call(&["s3api", "list-objects-v2", "--bucket", &bucket, "--max-items", "1"])?;
+        if left["Contents"].as_array().is_none_or(Vec::is_empty) {
+            say(&format!("Deleting the bucket of uploads, {bucket} …"));
+            aws.call(&["s3api", "delete-bucket", "--bucket", &bucket])?;
+        }
+        Ok(())
+    }
+}
+
+fn tell(stack: &Stack, account: &str) {
+    say(&format!(
+        "The stack {} in account {account} is in the state {}.",
+        stack.name,
+        stack.state()
+    ));
+    if let Some(url) = stack.output("Url") {
+        say(&format!("It is the chat at {url}"));
+    }
+    say("This will be lost, and nobody can bring it back:");
+    match stack.output("ClusterId") {
+        Some(cluster) => say(&format!(
+            "  - the database, Aurora DSQL cluster {cluster}: all users and all messages"
+        )),
+        None => say(
+            "  - nothing of an outside database; a DSQL cluster of the stack with all users and messages",
+        ),
+    }
+    say("  - the secret that signs tokens: everybody is signed out");
+    say("  - the page, the logs, the alarms and the dashboard");
+}
+
+/// Whoever has to type the name looks at it.
+fn ask(name: &str) -> Result<(), String> {
+    if !io::stdin().is_terminal() {
+        return Err(format!(
+            "nobody is there to be asked; cargo xtask destroy --stack {name} --yes does it unasked"
+        ));
+    }
+    say(&format!("Type the stack's name ({name}) to delete it:"));
+    let mut typed = String::new();
+    io::stdin()
+        .read_line(&mut typed)
+        .map_err(|error| format!("cannot read what was typed: {error}"))?;
+    if typed.trim() == name {
+        Ok(())
+    } else {
+        Err("that is not its name; nothing was deleted".to_owned())
+    }
+}
+
+fn cloudformation(aws: &Aws, what: &[&str], stack: &str) -> Result<Value, AwsError> {
+    aws.call(&[&["cloudformation"], what, &["--stack-name", stack]].concat())
+}
+
+/// Kind and id of what the stack has and must be made ready to go.
+fn resources(aws: &Aws, stack: &Stack) -> Result<Vec<(String, String)>, AwsError> {
+    let answer = cloudformation(aws, &["list-stack-resources"], &stack.id)?;
+    let resources = answer["StackResourceSummaries"].as_array().into_iter().flatten();
+    let there = resources.filter(|one| one["ResourceStatus"] != "DELETE_COMPLETE");
+    Ok(there
+        .filter_map(|one| {
+            let id = one["PhysicalResourceId"].as_str().filter(|id| !id.is_empty())?;
+            Some((one["ResourceType"].as_str()?.to_owned(), id.to_owned()))
+        })
+        .collect())
+}
+
+fn lift_protection(aws: &Aws, cluster: &str) -> Result<(), AwsError> {
+    say(&format!("Lifting the protection of the database, cluster {cluster} …"));
+    let update =
+        ["dsql", "update-cluster", "--no-deletion-protection-enabled", "--identifier", cluster];
+    match aws.call(&update) {
+        Err(error) if error.code() == "ResourceNotFoundException" => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// Deletes all objects below a prefix, with every version of them. A bucket that is gone is empty.
+fn empty(aws: &Aws, bucket: &str, prefix: &str) -> Result<(), String> {
+    loop {
+        let max = OBJECTS_MAX.to_string();
+        let mut list =
+            vec!["s3api", "list-object-versions", "--bucket", bucket, "--max-items", &max];
+        if !prefix.is_empty() {
+            list.extend(["--prefix", prefix]);
+        }
+        let answer = match aws.call(&list) {
+            Err(error) if error.code() == "NoSuchBucket" => return Ok(()),
+            other => other?,
+        };
+        let entries =
+            ["Versions", "DeleteMarkers"].into_iter().filter_map(|kind| answer[kind].as_array());
+        let objects: Vec<Value> = entries
+            .flatten()
+            .map(|entry| json!({"Key": entry["Key"], "VersionId": entry["VersionId"]}))
+            .take(OBJECTS_MAX)
+            .collect();
+        if objects.is_empty() {
+            return Ok(());
+        }
+        say(&format!("Deleting {} objects of the bucket {bucket} …", objects.len()));
+        let file = tempfile::NamedTempFile::new()
+            .and_then(|file| {
+                fs::write(&file, json!({"Objects": objects, "Quiet": true}).to_string())
+                    .map(|()| file)
+            })
+            .map_err(|error| format!("cannot write a temporary file: {error}"))?;
+        let list = format!("file://{}", file.path().display());
+        let done = aws.call(&["s3api", "delete-objects", "--bucket", bucket, "--delete", &list])?;
+        if let Some(error) = done["Errors"].get(0) {
+            return Err(format!(
+                "{} of the bucket {bucket} can't be deleted: {}. Put that right, then run the same command",
+                error["Key"], error["Message"]
+            ));
+        }
+    }
+}
+
+fn still_there(stack: &Stack, failed: &[String]) -> String {
+    let Stack { name, .. } = stack;
+    format!(
+        "the stack is still there: {}.\n  {}\nPut right what is named above, then run the same command: \
+         it goes on where it stopped. What can't be deleted can be let go: aws cloudformation \
+         delete-stack --stack-name {name} --retain-resources NAMES",
+        stack.state(),
+        failed.join("\n  "),
+    )
+}

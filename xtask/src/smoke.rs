@@ -1,0 +1,130 @@
+//! `cargo xtask smoke`: whether a chat works, in the way of two people who use it.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::{
+    say,
+    web::{self, Socket},
+};
+
+/// Which chat.
+#[derive(Args)]
+pub(crate) struct Smoke {
+    /// Its address: <http://127.0.0.1:3000>
+    #[arg(long, value_parser = base_url)]
+    url: String,
+}
+
+/// How long a new name may take until it is known everywhere.
+const NEW_NAME_PATIENCE: Duration = Duration::from_mins(3);
+
+/// How often it is asked for.
+const NEW_NAME_PAUSE: Duration = Duration::from_secs(3);
+
+/// An address without a path.
+fn base_url(url: &str) -> Result<String, String> {
+    let url = url.trim_end_matches('/');
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    if host.is_some_and(|host| !host.is_empty() && !host.contains('/')) {
+        Ok(url.to_owned())
+    } else {
+        Err("it begins with https:// or http:// and has no path, like https://chat.example.com"
+            .to_owned())
+    }
+}
+
+impl Smoke {
+    pub(crate) fn run(&self) -> Result<(), String> {
+        test(&self.url, Duration::ZERO)
+    }
+}
+
+/// The same for a chat whose name is new to the world.
+pub(crate) fn test_new(url: &str) -> Result<(), String> {
+    test(url, NEW_NAME_PATIENCE)
+}
+
+/// Registers a user, opens two sockets, says one message, and signs out. User and message stay.
+fn test(url: &str, patience: Duration) -> Result<(), String> {
+    let agent = web::agent();
+    until_it_answers(&agent, url, patience)?;
+    let username = format!("deploy-check-{}", hex::encode(rand::random::<[u8; 6]>()));
+    let password = hex::encode(rand::random::<[u8; 24]>());
+    let account = json!({"username": username, "password": password});
+    let text = "This deployment was checked.";
+
+    let ask = |path: &str, body: &Value, expected: u16| {
+        let (status, answer) = web::post(&agent, &format!("{url}{path}"), body)?;
+        // The answer to a login is a secret; a problem's text is not.
+        let detail = answer["detail"].as_str().or(answer["message"].as_str()).unwrap_or_default();
+        let unexpected =
+            format!("POST {path} was answered {status} instead of {expected}: {detail}");
+        if status == expected { Ok(answer) } else { Err(unexpected) }
+    };
+    ask("/auth/register", &account, 201)?;
+    say("  registered");
+    let tokens = ask("/auth/login", &account, 200)?;
+    let token = |name: &str| {
+        tokens[name].as_str().ok_or_else(|| format!("the answer to the login has no {name}"))
+    };
+    let (access_token, refresh_token) = (token("access_token")?, token("refresh_token")?);
+    say("  logged in");
+    let mut sender = Socket::open(url, access_token)?;
+    let mut reader = Socket::open(url, access_token)?;
+    say("  opened two sockets");
+    let started = Instant::now();
+    let client_id = hex::encode(rand::random::<[u8; 8]>());
+    sender.send(&json!({"action": "send", "text": text, "client_id": client_id}))?;
+    for socket in [&mut sender, &mut reader] {
+        let frame = socket.wait_for(|frame| {
+            let ours = frame["client_id"] == client_id.as_str();
+            frame["type"] == "error" || (ours && frame["type"] == "message")
+        })?;
+        if frame["type"] == "error" {
+            return Err(format!("the message was refused: {}", frame["detail"]));
+        }
+        if frame["text"] != text || frame["username"] != username.as_str() {
+            return Err(format!("the message has come as {frame}"));
+        }
+    }
+    say(&format!("  a message came to both after {} ms", started.elapsed().as_millis()));
+    ask("/auth/logout", &json!({"refresh_token": refresh_token}), 204)?;
+    say("  logged out");
+    Ok(())
+}
+
+fn until_it_answers(agent: &ureq::Agent, url: &str, patience: Duration) -> Result<(), String> {
+    let started = Instant::now();
+    loop {
+        let problem = match web::get(agent, url) {
+            Ok(answer) if answer.status() == 200 => return Ok(()),
+            Ok(answer) => format!("{url} is answered {}", answer.status()),
+            Err(problem) => problem,
+        };
+        if started.elapsed() >= patience {
+            return Err(problem);
+        }
+        thread::sleep(NEW_NAME_PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_no_path() {
+        for url in ["http://127.0.0.1:3000", "https://chat.example.com/"] {
+            assert_eq!(base_url(url).as_deref(), Ok(url.trim_end_matches('/')));
+        }
+        for url in ["", "chat.example.com", "https://", "https://chat.example.com/ws", "ftp://x"] {
+            assert!(base_url(url).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The commands for the cloud, run as one runs them: against moto in place of AWS, with each error that AWS can answer put
+//! in between, and with local-dev in place of the deployed chat.
+//!
+//! What a story needs and the machine doesn't have is said in its line (`[needs …] … ignored`); with `CI` set nothing may be
+//! missing.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(unreachable_pub, reason = "nobody uses this crate from outside")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the suite finds its programs through the environment"
+)]
+
+mod errors;
+mod lives;
+mod missing;
+mod proxy;
+mod site;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(3);
+    let trials = [lives::STORIES, errors::STORIES, missing::STORIES].into_iter().flatten();
+    let trials = trials.map(|(name, story)| trial(name, *story)).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial(name: &str, story: fn()) -> Trial {
+    match site::missing() {
+        None => Trial::test(name, move || {
+            story();
+            Ok(())
+        }),
+        Some(hint) => {
+            let must_run = std::env::var_os("CI").is_some();
+            let fail = move || Err(Failed::from(format!("this test {hint}")));
+            Trial::test(name, fail).with_kind(hint).with_ignored_flag(!must_run)
+        }
+    }
+}
