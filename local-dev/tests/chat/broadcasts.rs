@@ -74,7 +74,7 @@ impl Crowd {
 }
 
 /// The function `broadcast` of a world, run by what runs its other functions.
-enum Broadcast {
+pub enum Broadcast {
     InProcess(Box<broadcast::Broadcast>),
     Compiled(Lambda),
 }
@@ -85,7 +85,7 @@ impl Broadcast {
     }
 
     /// On another database.
-    fn on(world: &World, database_url: &str) -> Self {
+    pub fn on(world: &World, database_url: &str) -> Self {
         let mut settings = world.settings().clone();
         settings.insert("DATABASE_URL".to_owned(), database_url.to_owned());
         settings.insert("CONNECTIONS_ENDPOINT".to_owned(), format!("{}/ws", world.base_url()));
@@ -101,7 +101,7 @@ impl Broadcast {
     }
 
     /// The records of an event that have failed.
-    async fn handle(&self, event: &Value) -> Vec<String> {
+    pub async fn handle(&self, event: &Value) -> Vec<String> {
         let answer = match self {
             Self::InProcess(function) => {
                 let event = serde_json::from_value(event.clone()).unwrap();

@@ -113,7 +113,7 @@ async fn bad_settings_stop_the_program_with_one_line(world: World) {
         (
             "DATABASE_URL",
             "mysql://root:hunter2@db/chat",
-            "DATABASE_URL: must start with sqlite:// or postgres://",
+            "DATABASE_URL: must start with sqlite://, postgres:// or dsql://",
         ),
         ("JWT_SECRET", "hunter2", "JWT_SECRET: secret 1 of 1 is 7 bytes long"),
         ("BCRYPT_COST", "99", "BCRYPT_COST: \"99\" is not allowed"),
