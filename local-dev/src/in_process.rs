@@ -103,8 +103,10 @@ where
     H: Fn(Bytes) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Bytes, FunctionError>> + Send + 'static,
 {
+    // In the log it is called as on Lambda, whatever a template calls it.
+    let own_name = name.to_owned();
     Function::new(name, move |Invocation { id, event, entry }| {
-        let this = shared::invocation::Invocation::unmeasured(&entry.function(), &id);
+        let this = shared::invocation::Invocation::unmeasured(&own_name, &id);
         let handling = this.enter(|| handler(event));
         let handling = this.scope(handling);
         async move { invocation::run(&entry, handling).await }

@@ -11,7 +11,7 @@
 //! | [`frame`] | what a socket carries, in both protocols |
 //! | [`password`], [`token`], [`session`] | bcrypt and JWT |
 //! | [`rate`], [`source`] | how much one user may say, and where requests come from |
-//! | [`store`] | all SQL, over PostgreSQL and SQLite |
+//! | [`store`] | all SQL, over PostgreSQL, Aurora DSQL and SQLite |
 //! | [`management`], [`broadcast`], [`revocation`] | the `@connections` client and its two uses |
 //! | [`queue`], [`shard`] | what `message` leaves to `broadcast` |
 //! | [`invocation`], [`metrics`], [`xray`] | the event at hand: what the log says of it, what is measured |

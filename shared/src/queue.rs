@@ -103,8 +103,11 @@ impl Queue {
                 Ok(answer) => answer,
                 Err(error) => {
                     tracing::warn!(shards = left.len(), error = %causes(&error), "not queued");
-                    is_away.store(true, Ordering::Relaxed);
-                    break;
+                    // One that answers is there: it may take them the next time.
+                    if error.as_service_error().is_none() {
+                        is_away.store(true, Ordering::Relaxed);
+                    }
+                    continue;
                 }
             };
             for entry in answer.successful() {

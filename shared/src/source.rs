@@ -1,6 +1,6 @@
 //! Where a request comes from, which is what failed logins are counted by.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use lambda_http::{Request, RequestExt, request::RequestContext};
 use secrecy::{ExposeSecret, SecretString};
@@ -29,9 +29,14 @@ impl Source {
         Self { cdn_secret }
     }
 
-    /// The address of whoever sent it: as the CDN says, or else as API Gateway saw it; never as the client says.
+    /// The address of whoever sent it: as the CDN says, or else as API Gateway saw it; never as the client says. Of IPv6 the
+    /// network, since one machine has as many addresses in it as it likes.
     pub fn of(&self, request: &Request) -> String {
-        self.by_cdn(request).map_or_else(|| by_gateway(request), |address| address.to_string())
+        let by_gateway = by_gateway(request);
+        match self.by_cdn(request).or_else(|| by_gateway.parse().ok()) {
+            Some(address) => counted(address),
+            None => by_gateway,
+        }
     }
 
     fn by_cdn(&self, request: &Request) -> Option<IpAddr> {
@@ -41,6 +46,16 @@ impl Source {
             return None;
         }
         request.headers().get(ADDRESS_HEADER)?.to_str().ok()?.parse().ok()
+    }
+}
+
+fn counted(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let network = Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX));
+            format!("{network}/64")
+        }
     }
 }
 
@@ -76,7 +91,14 @@ mod tests {
         let without = Source::new(None);
         for (headers, address) in [
             (json!({ SECRET_HEADER: SECRET, ADDRESS_HEADER: "198.51.100.7" }), "198.51.100.7"),
-            (json!({ SECRET_HEADER: SECRET, ADDRESS_HEADER: "2001:DB8::7" }), "2001:db8::7"),
+            (
+                json!({ SECRET_HEADER: SECRET, ADDRESS_HEADER: "2001:DB8::1:0:0:7" }),
+                "2001:db8::/64",
+            ),
+            (
+                json!({ SECRET_HEADER: SECRET, ADDRESS_HEADER: "::ffff:198.51.100.7" }),
+                "198.51.100.7",
+            ),
             (json!({ SECRET_HEADER: SECRET, ADDRESS_HEADER: "somewhere" }), "192.0.2.1"),
             (json!({ SECRET_HEADER: SECRET }), "192.0.2.1"),
             (json!({ SECRET_HEADER: "", ADDRESS_HEADER: "198.51.100.7" }), "192.0.2.1"),

@@ -160,6 +160,10 @@ impl Migrate {
     }
 
     async fn migrate_and_keep(&self, roles: &Roles) -> Result<Migrated> {
+        if roles.tidy {
+            self.store.take_stray_privileges().await?;
+            return Ok(Migrated { steps_applied: 0 });
+        }
         let migrated = self.migrate().await?;
         if let Some(arns) = &roles.now {
             self.store.keep_roles(Some(arns), roles.before.as_ref()).await?;

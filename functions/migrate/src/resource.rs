@@ -47,6 +47,8 @@ pub(crate) struct Roles {
     pub(crate) now: Option<RoleArns>,
     /// Those of the deployment before, whose functions run until they are updated.
     pub(crate) before: Option<RoleArns>,
+    /// All functions are updated: what roles may no longer do is to be taken from them, and nothing else is to be done.
+    pub(crate) tidy: bool,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +77,9 @@ struct Properties {
     #[serde(rename = "Revision")]
     _revision: Option<Value>,
     roles: Option<BTreeMap<String, String>>,
+    /// CloudFormation makes texts of everything.
+    #[serde(default)]
+    tidy: Option<String>,
 }
 
 impl Request {
@@ -88,9 +93,9 @@ impl Request {
         })?;
         let properties = match envelope.request_type {
             RequestType::Delete => Ok(Roles::default()),
-            _ => roles_of(&envelope.resource_properties).map(|now| {
-                let before = roles_of(&envelope.old_resource_properties).ok().flatten();
-                Roles { now, before }
+            _ => Roles::read(&envelope.resource_properties).map(|roles| {
+                let before = Roles::read(&envelope.old_resource_properties).ok();
+                Roles { before: before.and_then(|roles| roles.now), ..roles }
             }),
         };
         Ok(Self {
@@ -107,16 +112,19 @@ impl Request {
     pub(crate) fn answer(&self, outcome: &Result<Option<Migrated>, String>) -> String {
         let mut reason = outcome.as_ref().err().cloned().unwrap_or_default();
         loop {
-            let answer = json!({
+            let mut answer = json!({
                 "Status": if outcome.is_ok() { "SUCCESS" } else { "FAILED" },
-                "Reason": reason,
                 "PhysicalResourceId": PHYSICAL_ID,
                 "StackId": self.stack_id,
                 "RequestId": self.id,
                 "LogicalResourceId": self.logical_resource_id,
-                "Data": outcome.as_ref().ok().copied().flatten(),
-            })
-            .to_string();
+            });
+            match outcome {
+                Ok(None) => {}
+                Ok(Some(migrated)) => answer["Data"] = json!(migrated),
+                Err(_) => answer["Reason"] = json!(reason),
+            }
+            let answer = answer.to_string();
             if answer.len() <= ANSWER_BYTES_MAX || reason.is_empty() {
                 return answer;
             }
@@ -128,15 +136,33 @@ impl Request {
 }
 
 impl Roles {
+    fn read(properties: &Value) -> Result<Self, String> {
+        if properties.is_null() {
+            return Ok(Self::default());
+        }
+        let properties = Properties::deserialize(properties).map_err(|error| {
+            format!("The properties cannot be read, they are Revision and Roles, or Revision and Tidy: {error}.")
+        })?;
+        let tidy = match properties.tidy.as_deref() {
+            None => false,
+            Some("true") => true,
+            Some(_) => return Err("The property Tidy is something else than true.".to_owned()),
+        };
+        let now = properties.roles.map(RoleArns::new).transpose();
+        let now = now.map_err(|problem| format!("The property Roles {problem}."))?;
+        Ok(Self { now, before: None, tidy })
+    }
+
     /// What is wrong with these roles for such a database.
     pub(crate) fn problem_on(&self, database: Database) -> Option<String> {
         match (database, &self.now) {
+            (Database::Dsql, _) if self.tidy => None,
             (Database::Dsql, None) => Some(
                 "The property Roles is missing: Aurora DSQL takes the ARN of each function's IAM role by the name of the \
                  function."
                     .to_owned(),
             ),
-            (Database::Postgres | Database::Sqlite, Some(_)) => Some(
+            (Database::Postgres | Database::Sqlite, roles) if self.tidy || roles.is_some() => Some(
                 "The property Roles is of use on Aurora DSQL only; without it, all functions connect by DATABASE_URL as it \
                  is. Leave it out."
                     .to_owned(),
@@ -144,15 +170,4 @@ impl Roles {
             _ => None,
         }
     }
-}
-
-fn roles_of(properties: &Value) -> Result<Option<RoleArns>, String> {
-    if properties.is_null() {
-        return Ok(None);
-    }
-    let properties = Properties::deserialize(properties).map_err(|error| {
-        format!("The properties cannot be read, they are Revision and Roles: {error}.")
-    })?;
-    let roles = properties.roles.map(RoleArns::new).transpose();
-    roles.map_err(|problem| format!("The property Roles {problem}."))
 }

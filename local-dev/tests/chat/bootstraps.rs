@@ -139,7 +139,7 @@ async fn migrate_makes_roles_on_dsql_and_answers_cloudformation_over_tls(world: 
     let event = deployments::request("Create", &callbacks, Some(&arns));
     lambda.invoke_with("migrate", &event).await;
     let data = json!({"steps_applied": STEPS});
-    assert_eq!(callbacks.take(), deployments::answer("SUCCESS", "", &data));
+    assert_eq!(callbacks.take(), deployments::success(&data));
     let mappings = arns.into_iter().map(|(role, arn)| (role, vec![arn])).collect();
     assert_eq!(dsql.mappings().await, mappings);
     assert_eq!(dsql.take_refused(), Vec::<String>::new());

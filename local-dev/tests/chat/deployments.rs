@@ -8,6 +8,7 @@ use std::{
 use migrate::Migrate;
 use serde_json::{Value, json};
 use shared::{Error, clock::Clock};
+use sqlx::{Connection, Executor, PgConnection};
 
 use crate::{
     Needs,
@@ -50,17 +51,19 @@ fn deadline_in(time: Duration) -> u64 {
     u64::try_from(Clock::system().now().plus(time).0).unwrap()
 }
 
-/// What CloudFormation is told.
-pub fn answer(status: &str, reason: &str, data: &Value) -> Value {
-    json!({
-        "Status": status,
-        "Reason": reason,
+/// What CloudFormation is told when all went well.
+pub fn success(data: &Value) -> Value {
+    let mut answer = json!({
+        "Status": "SUCCESS",
         "PhysicalResourceId": "schema",
         "StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/chat/c0ffee00-0000-4000-8000-000000000001",
         "RequestId": "0f7c1a2e-5a3b-4c6d-8e9f-112233445566",
         "LogicalResourceId": "Schema",
-        "Data": data,
-    })
+    });
+    if !data.is_null() {
+        answer["Data"] = data.clone();
+    }
+    answer
 }
 
 async fn a_deployment_makes_schema_and_roles(world: World) {
@@ -81,7 +84,7 @@ async fn a_deployment_makes_schema_and_roles(world: World) {
     };
     let create = request("Create", &callbacks, Some(&role_arns_by_name("old")));
     tokio::join!(run(create.clone()), opened);
-    assert_eq!(callbacks.take(), answer("SUCCESS", "", &json!({"steps_applied": STEPS})));
+    assert_eq!(callbacks.take(), success(&json!({"steps_applied": STEPS})));
     let mappings = |stacks: &[&str]| -> BTreeMap<String, Vec<String>> {
         let mut mappings = BTreeMap::<String, Vec<String>>::new();
         for (role, arn) in stacks.iter().flat_map(|stack| role_arns_by_name(stack)) {
@@ -93,7 +96,7 @@ async fn a_deployment_makes_schema_and_roles(world: World) {
 
     // Again it changes nothing.
     run(create.clone()).await;
-    assert_eq!(callbacks.take(), answer("SUCCESS", "", &json!({"steps_applied": 0})));
+    assert_eq!(callbacks.take(), success(&json!({"steps_applied": 0})));
     assert_eq!(dsql.mappings().await, mappings(&["old"]));
 
     // Functions get other roles: those that still run keep theirs until the next deployment.
@@ -107,8 +110,19 @@ async fn a_deployment_makes_schema_and_roles(world: World) {
     assert_eq!(callbacks.take()["Status"], "SUCCESS");
     assert_eq!(dsql.mappings().await, mappings(&["new"]));
 
+    // In the end what roles may no longer do is taken from them.
+    let mut owner = PgConnection::connect(&url).await.unwrap();
+    owner.execute("grant delete on chat.users to messages").await.unwrap();
+    let mut tidy = request("Update", &callbacks, None);
+    tidy["ResourceProperties"] = json!({"Revision": "2", "Tidy": "true"});
+    run(tidy).await;
+    assert_eq!(callbacks.take(), success(&json!({"steps_applied": 0})));
+    let sql = "select has_table_privilege('messages', 'chat.users', 'delete')";
+    assert!(!sqlx::query_scalar::<_, bool>(sql).fetch_one(&mut owner).await.unwrap());
+    owner.close().await.unwrap();
+
     run(request("Delete", &callbacks, None)).await;
-    assert_eq!(callbacks.take(), answer("SUCCESS", "", &json!(null)));
+    assert_eq!(callbacks.take(), success(&json!(null)));
     let status = run(json!({"action": "status"})).await;
     assert_eq!((&status["steps_pending"], &status["database"]), (&json!(0), &json!("dsql")));
     assert_eq!(dsql.take_refused(), Vec::<String>::new());
@@ -156,6 +170,7 @@ async fn a_deployment_fails_by_bad_properties(world: World) {
         (with(&"\"".repeat(5000), "*"), "The property Roles names"),
         (json!({"Roles": "all"}), "The properties cannot be read"),
         (json!({"Role": roles}), "The properties cannot be read"),
+        (json!({"Tidy": "yes"}), "The property Tidy is something else than true."),
         (json!("none"), "The properties cannot be read"),
     ] {
         let mut event = request("Update", &callbacks, None);
@@ -179,7 +194,7 @@ async fn a_deployment_without_roles_makes_the_schema(world: World) {
     let migrate = Migrate::new(&world.settings_at(&url));
     let deadline = deadline_in(Duration::from_mins(1));
     migrate.handle(request("Create", &callbacks, None), deadline).await.unwrap();
-    assert_eq!(callbacks.take(), answer("SUCCESS", "", &json!({"steps_applied": STEPS})));
+    assert_eq!(callbacks.take(), success(&json!({"steps_applied": STEPS})));
     let roles = Some(&role_arns_by_name("chat"));
     migrate.handle(request("Update", &callbacks, roles), deadline).await.unwrap();
     let taken = callbacks.take();

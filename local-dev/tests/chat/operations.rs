@@ -300,7 +300,7 @@ async fn lines_of_local_dev_say_which_event(world: World) {
     world.until("the failure is logged", async || !failures().is_empty()).await;
     let failure = failures().remove(0);
     assert_eq!(failure["message"], "post failed");
-    assert_eq!(failure["function"], "Message");
+    assert_eq!(failure["function"], "message");
     assert_eq!(failure["recipient"], "fails");
     assert!(failure["request_id"].as_str().is_some_and(|id| id.len() == 36), "{failure}");
     let ids = world.connection_ids().await;

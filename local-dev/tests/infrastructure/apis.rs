@@ -120,6 +120,10 @@ fn every_function_is_reached(template: &Template) {
         reached.push(function_in(&mapping.properties["FunctionName"]));
     }
     reached.push(function_in(&stack.properties("Schema")["ServiceToken"]));
+    assert_eq!(
+        stack.properties("SchemaTidied")["ServiceToken"],
+        stack.properties("Schema")["ServiceToken"]
+    );
     reached.sort_unstable();
     let functions: Vec<&str> = stack.functions().map(|(id, ..)| id).collect();
     assert_eq!(reached, functions, "by a route, by the queue, or by the deployment");

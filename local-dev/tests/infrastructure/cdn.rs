@@ -166,7 +166,12 @@ fn sockets_are_for_the_pages_origin(template: &Template) {
     };
     assert_eq!(origins(&template.plain()), ["https://${Distribution.DomainName}"]);
     let stack = template.with(&EVERYTHING);
-    assert_eq!(origins(&stack), ["https://${Domain}", "https://a.example,https://b.example"]);
+    let expected = [
+        "https://${Distribution.DomainName}",
+        "https://${Domain}",
+        "https://a.example,https://b.example",
+    ];
+    assert_eq!(origins(&stack), expected);
     let cors = &stack.properties("ChatHttpApi")["Body"]["x-amazon-apigateway-cors"];
     assert!(cors["allowOrigins"].is_object() || cors["allowOrigins"].is_array(), "{cors}");
     let plain = template.plain();

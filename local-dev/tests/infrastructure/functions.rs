@@ -129,7 +129,11 @@ fn variables_have_readers(template: &Template) {
 
 /// The lack of any of the variables that are secret or name the database is an error at start.
 fn variables_are_taken(template: &Template) {
-    for stack in [template.plain(), template.with(&POSTGRES), template.with(&EVERYTHING)] {
+    let limits = &template.parameters()["BroadcastInlineLimit"];
+    let [least, most] = ["MinValue", "MaxValue"].map(|limit| text(&limits[limit]));
+    let limits = [&least, &most].map(|limit| template.with(&[("BroadcastInlineLimit", limit)]));
+    let others = [template.plain(), template.with(&POSTGRES), template.with(&EVERYTHING)];
+    for stack in limits.into_iter().chain(others) {
         for (id, name, function) in stack.functions() {
             let values: Vec<_> = variables(function)
                 .into_iter()
@@ -198,6 +202,11 @@ fn functions_wait_for_the_schema(template: &Template) {
     }
     assert_eq!(roles.len() + 1, stack.functions().count());
     assert_eq!(template.with(&POSTGRES).properties("Schema")["Roles"], Value::Null);
+    // Nothing is taken from a role while a function of before may run.
+    let needed = stack.needs("SchemaTidied");
+    assert!(stack.functions().all(|(id, ..)| needed.contains(id)), "{needed:?}");
+    assert_eq!(stack.properties("SchemaTidied")["Tidy"], true);
+    assert!(!template.with(&POSTGRES).resources.contains_key("SchemaTidied"));
     // CloudFormation must wait longer than the function may take.
     let timeout = stack.properties("Migrate")["Timeout"].as_u64().unwrap();
     assert!(schema["ServiceTimeout"].as_u64().unwrap() > timeout);

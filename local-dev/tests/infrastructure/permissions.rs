@@ -147,6 +147,12 @@ fn roles_are_for_functions(template: &Template) {
         assert_eq!(trust.as_array().unwrap().len(), 1, "{id}");
         if id == "ApiGatewayRole" {
             assert_eq!(service, "apigateway.amazonaws.com");
+            let policies = role.properties["ManagedPolicyArns"].as_array().unwrap();
+            let [policy] = policies.as_slice() else { panic!("{id} has one policy") };
+            let policy = text(&policy["Fn::Sub"]);
+            let expected = "service-role/AmazonAPIGatewayPushToCloudWatchLogs";
+            assert!(policy.ends_with(expected), "{policy}");
+            assert_eq!(role.properties["Policies"], Value::Null);
             continue;
         }
         assert_eq!(service, "lambda.amazonaws.com", "{id}");

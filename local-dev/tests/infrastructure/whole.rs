@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("everything_is_tagged", everything_is_tagged),
     ("data_is_protected_unless_it_is_said_otherwise", data_is_protected),
     ("nothing_stands_still_at_a_price", nothing_stands_still_at_a_price),
+    ("names_fit_wherever_the_stack_is", names_fit),
 ];
 
 fn all(template: &Template) -> [Stack; 4] {
@@ -118,7 +119,8 @@ fn data_is_protected(template: &Template) {
     assert_eq!(protection(&template.plain()), true);
     assert_eq!(protection(&template.with(&[("DeletionProtection", "false")])), false);
     let cluster = &template.plain().resources["Cluster"].attributes;
-    // A cluster that a change of the template would replace is kept: its data isn't in the new one.
+    // Nor with the stack, nor when another database takes its place.
+    assert_eq!(cluster["DeletionPolicy"], "RetainExceptOnCreate");
     assert_eq!(cluster["UpdateReplacePolicy"], "Retain");
     assert!(!template.with(&POSTGRES).resources.contains_key("Cluster"));
 }
@@ -138,5 +140,30 @@ fn nothing_stands_still_at_a_price(template: &Template) {
             assert!(!by_the_hour.iter().any(|kind| resource.kind.starts_with(kind)), "{id}");
             assert_eq!(resource.properties["ProvisionedConcurrencyConfig"], Value::Null, "{id}");
         }
+    }
+}
+
+/// Names of `CloudFront` have 64 characters at most. Source: `CloudFront` API reference.
+fn names_fit(template: &Template) {
+    /// The longest that cargo xtask deploy takes.
+    const STACK: &str = "0123456789012345678901234567890123456789";
+    let stack = template.plain();
+    let mut names = Vec::new();
+    for (id, resource) in &stack.resources {
+        let properties = &resource.properties;
+        for part in [
+            properties,
+            &properties["ResponseHeadersPolicyConfig"],
+            &properties["OriginAccessControlConfig"],
+        ] {
+            let name = part["Name"]["Fn::Sub"].as_str();
+            names.extend(name.map(|name| (id, name)));
+        }
+    }
+    assert_eq!(names.len(), 4, "{names:?}");
+    for (id, name) in names {
+        let name =
+            name.replace("${AWS::StackName}", STACK).replace("${AWS::Region}", "ap-southeast-1");
+        assert!(!name.contains('$') && name.len() <= 64, "{id}: {name}");
     }
 }

@@ -44,12 +44,21 @@ impl Server {
         match self {
             Self::Postgres(options) => PgConnection::connect_with(options).await,
             Self::Dsql(cluster) => {
-                let mut connection = PgConnection::connect_with(&cluster.options()?).await?;
+                let opened = PgConnection::connect_with(&cluster.options()?).await;
+                let mut connection = opened.map_err(not_ready)?;
                 let sql = format!("set search_path = {}", dsql::SCHEMA);
                 connection.execute(AssertSqlSafe(sql)).await?;
                 Ok(connection)
             }
         }
+    }
+}
+
+/// Whatever a cluster says to who wants to come in: it, or the IAM role that asks, may just be new, so it counts as away.
+fn not_ready(error: sqlx::Error) -> sqlx::Error {
+    match error {
+        sqlx::Error::Database(_) => sqlx::Error::Io(std::io::Error::other(error)),
+        error => error,
     }
 }
 

@@ -3,10 +3,7 @@
 //! On Aurora DSQL each function connects as the role of its name, which its IAM role may take on. `migrate`, which
 //! connects as `admin`, keeps roles, privileges and IAM's part as this table says.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 use Privilege::{Delete, Insert, Select, Update};
 
@@ -143,16 +140,15 @@ fn is_role_arn(arn: &str) -> bool {
 
 #[cfg(feature = "postgres")]
 mod on_postgres {
-    use super::{BTreeSet, Privilege, ROLES, RoleArns};
+    use super::{Privilege, ROLES, RoleArns};
     use crate::{
         error::Result,
         store::{Database, Store, dsql, with_db},
     };
 
     impl Store {
-        /// Makes the roles and gives them what they may do; takes what they may no longer do. On Aurora DSQL lets `arns`
-        /// take them on, and takes that from all others but `arns_before`, whose functions may still run. Again changes
-        /// nothing.
+        /// Makes the roles and gives them what they may do. On Aurora DSQL lets `arns` take them on, and takes that from all
+        /// others but `arns_before`, whose functions may still run. Again changes nothing.
         ///
         /// # Errors
         /// When the database is away or refuses something.
@@ -170,86 +166,94 @@ mod on_postgres {
             if self.database() == Database::Dsql {
                 self.open_schema().await?;
             }
-            self.keep_privileges().await?;
+            self.grant_privileges().await?;
             match arns {
                 Some(arns) => self.keep_arns(arns, arns_before).await,
                 None => Ok(()),
             }
         }
 
+        /// Takes from the roles what they may no longer do. Not before the last function that did it is gone.
+        ///
+        /// # Errors
+        /// When the database is away or refuses something.
+        pub async fn take_stray_privileges(&self) -> Result<()> {
+            for (name, table, privilege) in self.privileges().await? {
+                let Some(role) = ROLES.iter().find(|role| role.name == name) else { continue };
+                let is_due = role.tables.iter().any(|(due, privileges)| {
+                    *due == table && privileges.iter().any(|due| due.to_string() == privilege)
+                });
+                if !is_due {
+                    let sql = format!("revoke {privilege} on {table} from \"{name}\"");
+                    self.run_step(&sql).await?;
+                }
+            }
+            Ok(())
+        }
+
         /// There is no `if not exists`: somebody may just be making it.
         async fn make_role(&self, name: &str) -> Result<()> {
-            self.run_step(&format!("create role \"{name}\" with login")).await
+            self.run_step(&format!("create role {name} with login")).await
         }
 
         async fn open_schema(&self) -> Result<()> {
-            let closed: Vec<String> = with_db!(self.writer, |db| {
+            let open: sqlx::Result<Vec<String>> = with_db!(self.writer, |db| {
                 sqlx::query_scalar(
-                    "select rolname::text from pg_roles
-                     where not has_schema_privilege(rolname, $1, 'usage')",
+                    "select rolname::text from pg_roles where has_schema_privilege(rolname, $1, 'usage')",
                 )
                 .bind(dsql::SCHEMA)
                 .fetch_all(db)
                 .await
-            })?;
-            for role in ROLES.iter().filter(|role| closed.iter().any(|name| name == role.name)) {
+            });
+            // What is granted again does no harm.
+            let open = open.unwrap_or_default();
+            for role in ROLES.iter().filter(|role| !open.iter().any(|name| name == role.name)) {
                 let sql = format!("grant usage on schema {} to \"{}\"", dsql::SCHEMA, role.name);
                 self.run_step(&sql).await?;
             }
             Ok(())
         }
 
-        async fn keep_privileges(&self) -> Result<()> {
-            let there: Vec<(String, String, String)> = with_db!(self.writer, |db| {
-                sqlx::query_as(
-                    "select grantee::text, table_name::text, lower(privilege_type::text)
-                     from information_schema.table_privileges where table_schema = current_schema()",
-                )
-                .fetch_all(db)
-                .await
-            })?;
+        async fn grant_privileges(&self) -> Result<()> {
+            let there = self.privileges().await.unwrap_or_default();
             for role in ROLES {
-                let has: BTreeSet<(&str, &str)> = there
-                    .iter()
-                    .filter(|(grantee, ..)| grantee == role.name)
-                    .map(|(_, table, privilege)| (table.as_str(), privilege.as_str()))
-                    .collect();
                 for (table, privileges) in role.tables {
-                    let lacks =
-                        |privilege: &&Privilege| !has.contains(&(*table, &privilege.to_string()));
+                    let has = |privilege: &&Privilege| {
+                        let privilege = privilege.to_string();
+                        there.iter().any(|(grantee, on, what)| {
+                            grantee == role.name && on == table && *what == privilege
+                        })
+                    };
+                    let lacks = |privilege: &&Privilege| !has(privilege);
                     let lacking: Vec<String> =
                         privileges.iter().filter(lacks).map(ToString::to_string).collect();
                     if !lacking.is_empty() {
                         let privileges = lacking.join(", ");
-                        self.run_step(&format!(
-                            "grant {privileges} on {table} to \"{}\"",
-                            role.name
-                        ))
-                        .await?;
-                    }
-                }
-                for (table, privilege) in has {
-                    let is_due = role.tables.iter().any(|(due, privileges)| {
-                        *due == table && privileges.iter().any(|due| due.to_string() == privilege)
-                    });
-                    if !is_due {
-                        self.run_step(&format!(
-                            "revoke {privilege} on {table} from \"{}\"",
-                            role.name
-                        ))
-                        .await?;
+                        let sql = format!("grant {privileges} on {table} to \"{}\"", role.name);
+                        self.run_step(&sql).await?;
                     }
                 }
             }
             Ok(())
         }
 
+        /// Who may do what on which table.
+        async fn privileges(&self) -> Result<Vec<(String, String, String)>> {
+            Ok(with_db!(self.writer, |db| {
+                sqlx::query_as(
+                    "select grantee::text, table_name::text, lower(privilege_type::text)
+                     from information_schema.table_privileges where table_schema = current_schema()",
+                )
+                .fetch_all(db)
+                .await
+            })?)
+        }
+
         async fn keep_arns(&self, arns: &RoleArns, before: Option<&RoleArns>) -> Result<()> {
             for (role, arn) in &arns.0 {
                 let there = self.arns_of(role).await?;
                 if !there.contains(arn) {
-                    let granted =
-                        self.run_step(&format!("AWS IAM GRANT \"{role}\" TO '{arn}'")).await;
+                    let granted = self.run_step(&format!("AWS IAM GRANT {role} TO '{arn}'")).await;
                     // There is no `if not exists`: somebody else may just have done it.
                     if granted.is_err() && !self.arns_of(role).await?.contains(arn) {
                         return granted;
@@ -258,7 +262,7 @@ mod on_postgres {
                 let old = before.and_then(|before| before.0.get(role));
                 for other in there.iter().filter(|other| *other != arn && Some(*other) != old) {
                     let other = other.replace('\'', "''");
-                    self.run_step(&format!("AWS IAM REVOKE \"{role}\" FROM '{other}'")).await?;
+                    self.run_step(&format!("AWS IAM REVOKE {role} FROM '{other}'")).await?;
                 }
             }
             Ok(())

@@ -259,11 +259,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         Ok(())
     }
 
-    /// `AWS IAM GRANT "role" TO 'arn'`, `AWS IAM REVOKE "role" FROM 'arn'`.
+    /// `AWS IAM GRANT role TO 'arn'`, `AWS IAM REVOKE role FROM 'arn'`.
     async fn map_role(&mut self, query: &Message) -> Option<()> {
         use sqlx::Connection;
         let [sql] = query.strings();
-        let (role, arn) = (sql.split('"').nth(1)?, sql.split('\'').nth(1)?);
+        let (role, arn) = (sql.split_whitespace().nth(3)?, sql.split('\'').nth(1)?);
         let is_grant = sql.to_ascii_lowercase().starts_with("aws iam grant ");
         let mut owner = sqlx::PgConnection::connect(self.state.url.as_str()).await.unwrap();
         let sql = if is_grant {
