@@ -1,7 +1,5 @@
 //! The chat's own template, as local-dev reads it. What a deployment makes of it is tested in local-dev/tests/infrastructure.
 
-use std::collections::BTreeMap;
-
 use template::{Options, Template, Variable, read};
 
 const TEMPLATE: &str = include_str!("../../../../infra/template.yaml");

@@ -30,7 +30,7 @@ pub enum Secret {
     PasswordHash,
     Token,
     SigningKey,
-    CdnSecret,
+    CdnProof,
     DatabasePassword,
     AwsCredential,
     /// Messages are no secret to who may read them: only the log has none.
@@ -224,7 +224,7 @@ pub fn remember_setting(name: &str, value: &str) {
         "JWT_SECRET" => {
             value.split(',').for_each(|secret| remember(Secret::SigningKey, secret.trim()));
         }
-        "CDN_SECRET" => remember(Secret::CdnSecret, value),
+        "CDN_SECRET" => remember(Secret::CdnProof, value),
         "DATABASE_URL" => {
             let url = url::Url::parse(value).ok();
             if let Some(password) = url.as_ref().and_then(url::Url::password) {
