@@ -86,7 +86,7 @@ impl Chat {
         });
         let (functions, hash) = runtime.block_on(async {
             let settings = Settings::new(lookup, Clock::from_fn(|| NOW), 1).expect("settings");
-            Migrate::new(&settings).handle().await.expect("a database");
+            Migrate::new(&settings).migrate().await.expect("a database");
             let functions = Functions::new(&settings);
             let register = account_event("/auth/register").to_string().into_bytes();
             functions.http("POST /auth/register", &register).await;
