@@ -75,21 +75,31 @@ impl StaticFiles {
 /// Keeps tests from being served, and adds the headers.
 async fn protect(request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let is_asset = path.starts_with("/assets/");
+    let is_hashed = is_hashed(path);
     // No file has such a name, and asking for it is an error and not a miss.
     let too_long = path.split('/').any(|segment| segment.len() > FILE_NAME_BYTES_MAX);
     let mut response =
         if too_long || is_test(path) { not_found() } else { next.run(request).await };
-    // `cargo xtask site` gives them names that change with what they hold.
-    let is_hashed = is_asset && response.status().is_success();
+    let is_there = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
-    if is_hashed {
+    if is_hashed && is_there {
         let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
         response.headers_mut().insert(header::CACHE_CONTROL, forever);
     }
     response
+}
+
+/// Whether a file's name changes with what it holds: `cargo xtask site` puts such files into `/assets/HASH/`, HASH being 16
+/// hexadecimal digits.
+fn is_hashed(path: &str) -> bool {
+    let Some((hash, name)) = path.strip_prefix("/assets/").and_then(|rest| rest.split_once('/'))
+    else {
+        return false;
+    };
+    let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    hash.len() == 16 && hash.bytes().all(is_digit) && !name.is_empty()
 }
 
 /// Whether a path is below `/tests`, however it is spelled.
@@ -110,6 +120,27 @@ fn not_found() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_names_with_a_hash_are_for_ever() {
+        assert!(is_hashed("/assets/0123456789abcdef/app.js"));
+        for path in [
+            "/",
+            "/config.js",
+            "/app.js",
+            "/assets/app.js",
+            "/assets/logos/app.js",
+            "/assets/0123456789abcde/app.js",
+            "/assets/0123456789abcdef0/app.js",
+            "/assets/0123456789ABCDEF/app.js",
+            "/assets/0123456789abcdeg/app.js",
+            "/assets/0123456789abcdef",
+            "/assets/0123456789abcdef/",
+            "/my/assets/0123456789abcdef/app.js",
+        ] {
+            assert!(!is_hashed(path), "{path}");
+        }
+    }
 
     #[test]
     fn tests_are_found_in_every_spelling() {

@@ -57,6 +57,34 @@ async fn files_are_served_with_the_headers_that_protect_them() {
 }
 
 #[tokio::test]
+async fn only_what_is_there_under_a_hashed_name_is_kept_for_ever() {
+    let url = serve().await;
+    let (ask, keep) = ("no-cache", "public, max-age=31536000, immutable");
+    for (path, status, cache) in [
+        ("/assets/0123456789abcdef/app.js", 200, keep),
+        ("/assets/0123456789abcdef/missing.js", 404, ask),
+        ("/assets/0123456789ABCDEF/app.js", 404, ask),
+        ("/assets/unhashed/app.js", 200, ask),
+    ] {
+        let first = reqwest::get(format!("{url}{path}")).await.unwrap();
+        assert_eq!(
+            (first.status().as_u16(), &first.headers()["cache-control"]),
+            (status, &cache.parse().unwrap()),
+            "{path}"
+        );
+        let Some(tag) = first.headers().get("etag") else {
+            assert_eq!(status, 404, "{path}");
+            continue;
+        };
+        let client = reqwest::Client::new();
+        let again = client.get(format!("{url}{path}")).header("if-none-match", tag);
+        let again = again.send().await.unwrap();
+        assert_eq!(again.status(), 304, "{path}");
+        assert_eq!(again.headers()["cache-control"], cache, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_has_not_changed_is_not_sent_again() {
     let url = serve().await;
     let first = reqwest::get(&url).await.unwrap();
