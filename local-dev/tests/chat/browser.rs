@@ -9,7 +9,7 @@ use crate::{
     support::{
         World,
         browser::{Chromium, Window},
-        process::{Launch, Process},
+        process::{Launch, Process, page_for_a_cdn},
     },
 };
 
@@ -250,11 +250,7 @@ async fn the_inspector_shows_what_happened_and_replays_it(world: World) {
 
 /// The page with hashed names, which `cargo xtask deploy` uploads.
 async fn the_page_as_a_cdn_has_it_works(world: World) {
-    let page = world.directory().join("page");
-    let mut make = tokio::process::Command::new(env!("CARGO"));
-    make.args(["xtask", "site"]).arg(&page);
-    let outcome = make.current_dir(env!("CARGO_MANIFEST_DIR")).output().await.unwrap();
-    assert!(outcome.status.success(), "{}", String::from_utf8_lossy(&outcome.stderr));
+    let page = page_for_a_cdn(&world).await;
     let process = Launch::of(&world).with_page(page).start(0, &[], []).await;
     let url = process.base_url();
     let chromium = Chromium::start().await;

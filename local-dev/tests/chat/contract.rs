@@ -17,7 +17,7 @@ use crate::{
         World,
         forger::Forger,
         leaks::Hunt,
-        process::{Launch, Process},
+        process::{Launch, Process, page_for_a_cdn},
         proxy::Proxy,
         runtime,
         target::{Routes, Target},
@@ -140,11 +140,14 @@ fn bystander(target: &Process, token: &str) -> JoinHandle<()> {
 }
 
 async fn the_contract_holds_where_others_talk(world: World) {
-    let launch = Launch::of(&world);
+    let mut launch = Launch::of(&world);
     let own_directory = world.directory().to_str().unwrap().to_owned();
-    // With compiled functions by TLS; on PostgreSQL with its sockets elsewhere.
+    // With compiled functions by TLS; on PostgreSQL with its sockets elsewhere; on SQLite with the page as a CDN has it.
     let by_tls = world.compiled_functions().is_some();
     let split = !by_tls && world.database_url().starts_with("postgres");
+    if !by_tls && !split {
+        launch = launch.with_page(page_for_a_cdn(&world).await);
+    }
     // A page whose sockets are elsewhere is named beforehand.
     let port = if split { free_port().await } else { 0 };
     let page = format!("http://127.0.0.1:{port}");

@@ -108,6 +108,24 @@ pub async fn run_to_end(world: &World, settings: &[(&str, &str)]) -> (ExitStatus
     (output.status, text(output.stdout), text(output.stderr))
 }
 
+/// Makes the page as `cargo xtask deploy` uploads it, with names that change with what files hold. Says where it is.
+pub async fn page_for_a_cdn(world: &World) -> PathBuf {
+    let page = world.directory().join("page");
+    let mut make = Command::new(env!("CARGO"));
+    make.args(["xtask", "site"]).arg(&page).current_dir(env!("CARGO_MANIFEST_DIR"));
+    // What this test's cargo says of its package would have that cargo build some dependencies anew.
+    for (name, _) in std::env::vars_os() {
+        let is_of_package =
+            |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(is_of_package) {
+            make.env_remove(name);
+        }
+    }
+    let outcome = make.output().await.unwrap();
+    assert!(outcome.status.success(), "{}", String::from_utf8_lossy(&outcome.stderr));
+    page
+}
+
 /// What a local-dev is started with; can outlive the world that it comes from.
 pub struct Launch {
     settings: HashMap<String, String>,

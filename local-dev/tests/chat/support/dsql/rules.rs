@@ -66,15 +66,7 @@ pub fn kind_of(statement: &str) -> Result<Kind, String> {
     let words = words(statement);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let has = |word: &str| words.contains(&word);
-    for lacking in [
-        "serial",
-        "bigserial",
-        "smallserial",
-        "partition",
-        "inherits",
-        "unlogged",
-        "deferrable_index",
-    ] {
+    for lacking in ["serial", "bigserial", "smallserial", "partition", "inherits", "unlogged"] {
         if has(lacking) && words.first() == Some(&"create") {
             return lacks(lacking);
         }
@@ -107,6 +99,7 @@ pub fn kind_of(statement: &str) -> Result<Kind, String> {
             what @ ("trigger" | "extension" | "database" | "system" | "default"),
             ..,
         ] => lacks(what),
+        ["alter", "table", ..] if has("attach") || has("detach") => lacks("partition"),
         ["alter" | "drop" | "grant" | "revoke" | "comment", ..] => Ok(Kind::Ddl),
         ["with", ..] | [] => Ok(Kind::Read),
         [first, ..] => lacks(first),
@@ -123,6 +116,7 @@ fn create(rest: &[&str], words: &[&str]) -> Result<Kind, String> {
         ["table", ..] if words.contains(&"identity") && !words.contains(&"cache") => {
             lacks("an identity column without cache")
         }
+        ["table", ..] if makes_of_query(words) => lacks("create table as"),
         ["function", ..] if !words.windows(2).any(|pair| pair == ["language", "sql"]) => {
             lacks("a function that is not in SQL")
         }
@@ -133,6 +127,12 @@ fn create(rest: &[&str], words: &[&str]) -> Result<Kind, String> {
         [what, ..] => lacks(&format!("create {what}")),
         [] => lacks("create"),
     }
+}
+
+/// Whether a table is to be made of what a query yields. `as` alone has other uses: `generated always as (…)`, `cast (… as …)`.
+fn makes_of_query(words: &[&str]) -> bool {
+    let queries = ["select", "with", "values", "table", "execute"];
+    words.windows(2).any(|pair| pair[0] == "as" && queries.contains(&pair[1]))
 }
 
 fn lacks<T>(what: &str) -> Result<T, String> {
