@@ -79,9 +79,11 @@ pub fn sam_validates(template: &Path, folder: &Path) -> Said {
     said(command.env("HOME", folder).output().unwrap())
 }
 
-/// A program that ends with the test.
+/// A program that ends with the test, even if somebody kills the test.
 struct Running {
     child: Child,
+    /// Kills the program as soon as nobody holds its standard input any more.
+    guard: Child,
 }
 
 impl Running {
@@ -89,15 +91,26 @@ impl Running {
     fn start(command: &mut Command, find: impl Fn(&str) -> Option<String>) -> (Self, String) {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let guard = Command::new("sh")
+            .args(["-c", r#"cat; kill -9 "$0""#, &child.id().to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let running = Self { child, guard };
         let found = lines.find_map(|line| find(&line.unwrap())).expect("it says where it listens");
         // Whoever can't write any more stops.
         std::thread::spawn(move || lines.for_each(drop));
-        (Self { child }, found)
+        (running, found)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // Before the program's number can be another's.
+        self.guard.kill().ok();
+        self.guard.wait().ok();
         self.child.kill().ok();
         self.child.wait().ok();
     }
