@@ -18,7 +18,10 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("Logout", &["DATABASE_URL", "JWT_SECRET", "CONNECTIONS_ENDPOINT"]),
     ("Messages", &["DATABASE_URL", "JWT_SECRET"]),
     ("Connect", &["DATABASE_URL", "JWT_SECRET", "ALLOWED_ORIGINS"]),
-    ("Message", &["DATABASE_URL", "MESSAGE_RATE_LIMIT", "BROADCAST_QUEUE_URL"]),
+    (
+        "Message",
+        &["DATABASE_URL", "MESSAGE_RATE_LIMIT", "BROADCAST_QUEUE_URL", "BROADCAST_INLINE_LIMIT"],
+    ),
     ("Disconnect", &["DATABASE_URL"]),
     ("Broadcast", &["DATABASE_URL", "CONNECTIONS_ENDPOINT"]),
     ("Migrate", &["DATABASE_URL"]),
@@ -123,6 +126,12 @@ fn malformed(name: &str, value: &str) -> Option<(&'static str, &'static str)> {
             !value.contains("{{resolve")
                 && value.split(',').all(|one| one.trim().len() >= SECRET_BYTES_MIN)
         }
+        "CDN_SECRET" => {
+            !value.contains("{{resolve") && !value.contains(',') && value.len() >= SECRET_BYTES_MIN
+        }
+        "BROADCAST_INLINE_LIMIT" => {
+            value.parse::<u32>().is_ok_and(|count| (1..=10_000).contains(&count))
+        }
         "CONNECTIONS_ENDPOINT" => {
             after("http").is_some_and(|rest| rest.contains("://") && !rest.ends_with('/'))
         }
@@ -138,10 +147,15 @@ fn malformed(name: &str, value: &str) -> Option<(&'static str, &'static str)> {
         _ => true,
     };
     let fix = match name {
-        "DATABASE_URL" => "cargo xtask deploy --database-url-from FILE",
+        "DATABASE_URL" if !value.starts_with("dsql:") => {
+            "cargo xtask deploy --database-url-from FILE"
+        }
         "JWT_SECRET" => {
             "put secrets of at least 32 bytes, separated by commas, into Secrets Manager (the output \
              JwtSecretArn), then cargo xtask deploy"
+        }
+        "BROADCAST_INLINE_LIMIT" => {
+            "cargo xtask deploy --parameter BroadcastInlineLimit=500 (a whole number from 1 to 10000)"
         }
         "ALLOWED_ORIGINS" => {
             "cargo xtask deploy --allowed-origins https://a.example.com,https://b.example.com: exact \
@@ -192,6 +206,14 @@ mod tests {
             ("JWT_SECRET", &secret, true),
             ("JWT_SECRET", "short", false),
             ("JWT_SECRET", "{{resolve:secretsmanager:arn:aws:secretsmanager:x}}", false),
+            ("DATABASE_URL", "dsql://", false),
+            ("CDN_SECRET", &secret, true),
+            ("CDN_SECRET", "short", false),
+            ("CDN_SECRET", &format!("{secret},{secret}"), false),
+            ("BROADCAST_INLINE_LIMIT", "1", true),
+            ("BROADCAST_INLINE_LIMIT", "10000", true),
+            ("BROADCAST_INLINE_LIMIT", "10001", false),
+            ("BROADCAST_INLINE_LIMIT", "-7", false),
             ("CONNECTIONS_ENDPOINT", "https://a.execute-api.eu-central-1.amazonaws.com/ws", true),
             ("CONNECTIONS_ENDPOINT", "wss://a/ws", false),
             ("ALLOWED_ORIGINS", "", true),
@@ -210,6 +232,39 @@ mod tests {
                 assert!(value.is_empty() || !format!("{what} {fix}").contains(value), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn a_broken_url_of_the_cluster_is_mended_by_deploying() {
+        let (_, fix) = malformed("DATABASE_URL", "dsql://").expect("it has no host");
+        assert!(fix.contains("deploy again"), "{fix}");
+        let (_, fix) = malformed("DATABASE_URL", "postgres://x").expect("it has no user");
+        assert!(fix.contains("--database-url-from"), "{fix}");
+    }
+
+    /// The variables of each function in infra/template.yaml, by the lines' indentation.
+    #[test]
+    fn what_is_needed_is_what_the_template_gives() {
+        let template = fs::read_to_string(crate::root().join("infra/template.yaml"));
+        let template = template.expect("it is there");
+        let (_, resources) = template.split_once("\nResources:\n").expect("it has resources");
+        let mut given: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        let (mut resource, mut is_inside) = ("", false);
+        for line in resources.lines().filter(|line| !line.trim().is_empty()) {
+            let indent = line.len() - line.trim_start().len();
+            let key = line.trim().split(':').next().unwrap_or_default();
+            match indent {
+                2 if !key.starts_with('#') => resource = key,
+                8 if key == "Variables" => is_inside = true,
+                10 if is_inside && !key.starts_with('#') => {
+                    given.entry(resource).or_default().push(key)
+                }
+                0..=8 => is_inside = false,
+                _ => {}
+            }
+        }
+        let needed = NEEDED.iter().map(|(name, variables)| (*name, variables.to_vec()));
+        assert_eq!(given, needed.collect());
     }
 
     #[test]

@@ -133,9 +133,10 @@ fn database(findings: &mut Findings, aws: &Aws, stack: &Stack) {
             findings.broken(
                 &format!("database: {function} can't tell: {said}"),
                 &format!(
-                    "see its log: aws logs tail /aws/lambda/{function} --since 10m. With Aurora DSQL: is the \
+                    "see its log: aws logs tail /aws/lambda/{}-migrate --since 10m. With Aurora DSQL: is the \
                      cluster ACTIVE (aws dsql list-clusters)? With a database of your own: does it run, \
-                     and is its URL right (cargo xtask deploy --database-url-from FILE)?"
+                     and is its URL right (cargo xtask deploy --database-url-from FILE)?",
+                    stack.name
                 ),
             );
         }
