@@ -257,7 +257,7 @@ mod tests {
                 2 if !key.starts_with('#') => resource = key,
                 8 if key == "Variables" => is_inside = true,
                 10 if is_inside && !key.starts_with('#') => {
-                    given.entry(resource).or_default().push(key)
+                    given.entry(resource).or_default().push(key);
                 }
                 0..=8 => is_inside = false,
                 _ => {}
