@@ -29,7 +29,8 @@ pub(crate) struct Target {
     pub(crate) poll_ms: u64,
 }
 
-/// What CloudFormation takes as a stack's name, but short enough for what is named after it.
+/// What CloudFormation takes as a stack's name, but short enough for what is named after it: of 64 characters that a
+/// function of CloudFront has, `-REGION-viewer` takes 22 at most.
 fn stack_name(name: &str) -> Result<String, String> {
     let is_good = (1..=40).contains(&name.len())
         && name.starts_with(|first: char| first.is_ascii_alphabetic())

@@ -4,7 +4,7 @@ use std::io;
 
 use clap::Args;
 
-use crate::{cargo, root, run};
+use crate::{cargo, root, run, tools};
 
 /// What to build for.
 #[derive(Args)]
@@ -25,12 +25,13 @@ impl Build {
     }
 
     pub(crate) fn run(&self) -> Result<(), String> {
+        tools::check(&[tools::CARGO_LAMBDA])?;
         if !self.sqlite {
             refuse_sqlite(&functions()?)?;
         }
-        run(cargo(&[]).args(self.arguments()?)).map_err(|problem| {
-            format!("{problem}; cargo-lambda comes with: pip install cargo-lambda")
-        })
+        // What cargo has against the code stands above.
+        run(cargo(&[]).args(self.arguments()?))
+            .map_err(|problem| format!("the functions can't be built: {problem}"))
     }
 
     /// Cargo's arguments.

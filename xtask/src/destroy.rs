@@ -1,6 +1,6 @@
 //! `cargo xtask destroy`: takes a deployment away, with all that it holds.
 
-use std::{fs, io, io::IsTerminal};
+use std::{collections::BTreeSet, fs, io, io::IsTerminal};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -45,7 +45,10 @@ impl Destroy {
             }
         }
         self.forget_uploads(&aws, &account)?;
-        say(&format!("Nothing of {name} is left."));
+        say(&format!(
+            "{name} is gone. The role with which API Gateway writes logs stays: it is the account's now. \
+             Secrets can be recovered for 30 days."
+        ));
         Ok(())
     }
 
@@ -54,7 +57,10 @@ impl Destroy {
             say(&format!("The stack is at work ({}). Waiting until it is done …", stack.status));
             match self.watch(aws, &stack)?.until_at_rest(false)? {
                 (Some(rested), _) => stack = rested,
-                (None, _) => return Ok(()),
+                // Its cluster may have stayed.
+                (None, _) => {
+                    return clusters(&[], &stack).iter().try_for_each(|id| forget(aws, id));
+                }
             }
         }
         if stack.is_protected {
@@ -62,21 +68,7 @@ impl Destroy {
             let lift = ["update-termination-protection", "--no-enable-termination-protection"];
             cloudformation(aws, &lift, &stack.id)?;
         }
-        // Outputs are what a stack shows when it was whole once; its resources are there in any state.
-        for (kind, id) in resources(aws, &stack)? {
-            match kind.as_str() {
-                "AWS::DSQL::Cluster" => lift_protection(aws, &id)?,
-                "AWS::S3::Bucket" => empty(aws, &id, "")?,
-                _ => {}
-            }
-        }
-        say(&format!("Deleting the stack {} (a CDN takes some minutes) …", stack.name));
-        let watch = self.watch(aws, &stack)?;
-        cloudformation(aws, &["delete-stack"], &stack.id)?;
-        match watch.until_at_rest(true)? {
-            (None, _) => Ok(()),
-            (Some(left), failed) => Err(still_there(&left, &failed)),
-        }
+        remove(aws, &stack, self.target.poll_ms)
     }
 
     fn watch<'a>(&self, aws: &'a Aws, stack: &Stack) -> Result<Watch<'a>, AwsError> {
@@ -102,6 +94,46 @@ impl Destroy {
     }
 }
 
+/// Deletes a stack with all that it holds, the cluster too, which outlives it.
+pub(crate) fn remove(aws: &Aws, stack: &Stack, poll_ms: u64) -> Result<(), String> {
+    // Outputs are what a stack shows when it was whole once; its resources are there in any state.
+    let resources = resources(aws, stack)?;
+    let clusters = clusters(&resources, stack);
+    for cluster in &clusters {
+        lift_protection(aws, cluster)?;
+    }
+    for (_, bucket) in resources.iter().filter(|(kind, _)| kind == "AWS::S3::Bucket") {
+        empty(aws, bucket, "")?;
+    }
+    say(&format!("Deleting the stack {} (a CDN takes some minutes) …", stack.name));
+    let watch = Watch::start(aws, &stack.id, poll_ms)?;
+    cloudformation(aws, &["delete-stack"], &stack.id)?;
+    if let (Some(left), failed) = watch.until_at_rest(true)? {
+        return Err(still_there(&left, &failed));
+    }
+    clusters.iter().try_for_each(|cluster| forget(aws, cluster))
+}
+
+/// The ids of the stack's own clusters. One that the chat was moved away from is not the stack's any more.
+fn clusters(resources: &[(String, String)], stack: &Stack) -> BTreeSet<String> {
+    let there = resources.iter().filter(|(kind, _)| kind == "AWS::DSQL::Cluster");
+    there.map(|(_, id)| id.as_str()).chain(stack.output("ClusterId")).map(str::to_owned).collect()
+}
+
+/// Deletes a cluster that its stack has left behind.
+fn forget(aws: &Aws, cluster: &str) -> Result<(), String> {
+    say(&format!("Deleting the database, cluster {cluster} …"));
+    match aws.call(&["dsql", "delete-cluster", "--identifier", cluster]) {
+        Err(error) if error.code() == "ResourceNotFoundException" => Ok(()),
+        Err(error) => Err(format!(
+            "{error}\nThe stack is gone, but its database, cluster {cluster}, is still there and is billed. \
+             Delete it: aws dsql update-cluster --no-deletion-protection-enabled --identifier {cluster}; aws \
+             dsql delete-cluster --identifier {cluster}"
+        )),
+        Ok(_) => Ok(()),
+    }
+}
+
 fn tell(stack: &Stack, account: &str) {
     say(&format!(
         "The stack {} in account {account} is in the state {}.",
@@ -111,14 +143,15 @@ fn tell(stack: &Stack, account: &str) {
     if let Some(url) = stack.output("Url") {
         say(&format!("It is the chat at {url}"));
     }
-    say("This will be lost, and nobody can bring it back:");
+    say("This will be lost, and nobody can bring it back (but for the secret, for 30 days):");
     match stack.output("ClusterId") {
         Some(cluster) => say(&format!(
             "  - the database, Aurora DSQL cluster {cluster}: all users and all messages"
         )),
-        None => say(
-            "  - nothing of an outside database; a DSQL cluster of the stack with all users and messages",
-        ),
+        None if stack.outputs.is_empty() => {
+            say("  - an Aurora DSQL cluster of the stack, if there is one, with all that it holds");
+        }
+        None => say("  - not the database: it is outside the stack, and stays as it is"),
     }
     say("  - the secret that signs tokens: everybody is signed out");
     say("  - the page, the logs, the alarms and the dashboard");
@@ -151,7 +184,11 @@ fn cloudformation(aws: &Aws, what: &[&str], stack: &str) -> Result<Value, AwsErr
 fn resources(aws: &Aws, stack: &Stack) -> Result<Vec<(String, String)>, AwsError> {
     let answer = cloudformation(aws, &["list-stack-resources"], &stack.id)?;
     let resources = answer["StackResourceSummaries"].as_array().into_iter().flatten();
-    let there = resources.filter(|one| one["ResourceStatus"] != "DELETE_COMPLETE");
+    let is_gone = |one: &Value| {
+        let status = one["ResourceStatus"].as_str();
+        status.is_some_and(|status| ["DELETE_COMPLETE", "DELETE_SKIPPED"].contains(&status))
+    };
+    let there = resources.filter(|one| !is_gone(one));
     Ok(there
         .filter_map(|one| {
             let id = one["PhysicalResourceId"].as_str().filter(|id| !id.is_empty())?;

@@ -21,9 +21,6 @@ pub(crate) struct Smoke {
     url: String,
 }
 
-/// How long a new name may take until it is known everywhere.
-const NEW_NAME_PATIENCE: Duration = Duration::from_mins(3);
-
 /// How often it is asked for.
 const NEW_NAME_PAUSE: Duration = Duration::from_secs(3);
 
@@ -45,9 +42,9 @@ impl Smoke {
     }
 }
 
-/// The same for a chat whose name is new to the world.
-pub(crate) fn test_new(url: &str) -> Result<(), String> {
-    test(url, NEW_NAME_PATIENCE)
+/// The same for a chat whose name is new to the world, and may be unknown for a while.
+pub(crate) fn test_new(url: &str, patience: Duration) -> Result<(), String> {
+    test(url, patience)
 }
 
 /// Registers a user, opens two sockets, says one message, and signs out. User and message stay.

@@ -36,7 +36,7 @@ pub(crate) enum Next {
     Update,
     /// It is at work: wait, and look again.
     Wait,
-    /// Nothing but its name is left of a first deployment that failed: delete it, then make it.
+    /// A first deployment has failed, so nobody can have data there: delete what is left of it, then make it.
     DeleteAndCreate,
     /// Somebody has to decide. With what can be done.
     Stuck(String),
@@ -93,6 +93,12 @@ impl Stack {
         self.next() == Next::Wait
     }
 
+    /// A change set that is being carried out leaves its stack in review for a moment.
+    fn is_at_rest(&self, must_move: bool) -> bool {
+        let is_in_review = must_move && self.status == "REVIEW_IN_PROGRESS";
+        !self.is_busy() && !is_in_review
+    }
+
     /// Its state, and why it is in it if that is known.
     pub(crate) fn state(&self) -> String {
         if self.reason.is_empty() {
@@ -112,19 +118,18 @@ fn next(status: &str, name: &str) -> Next {
         | "IMPORT_ROLLBACK_COMPLETE" => Next::Update,
         // A change set was made and never carried out.
         "REVIEW_IN_PROGRESS" | "DELETE_COMPLETE" => Next::Create,
-        "ROLLBACK_COMPLETE" => Next::DeleteAndCreate,
+        // The latter when a cluster was made already, which refuses to be deleted.
+        "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" => Next::DeleteAndCreate,
         "UPDATE_ROLLBACK_FAILED" | "UPDATE_FAILED" => Next::Stuck(format!(
             "An update failed, and so did the way back. See what is in the way (the events above, or \
              aws cloudformation describe-stack-events --stack-name {name}) and put it right, then: \
              aws cloudformation continue-update-rollback --stack-name {name}. When that is done \
              (UPDATE_ROLLBACK_COMPLETE), deploy again"
         )),
-        "CREATE_FAILED" | "ROLLBACK_FAILED" | "DELETE_FAILED" | "IMPORT_ROLLBACK_FAILED" => {
-            Next::Stuck(format!(
-                "Parts of it are left over and can't be used. Remove them: cargo xtask destroy --stack \
+        "CREATE_FAILED" | "DELETE_FAILED" | "IMPORT_ROLLBACK_FAILED" => Next::Stuck(format!(
+            "Parts of it are left over and can't be used. Remove them: cargo xtask destroy --stack \
                  {name}, which says what is in the way. Then deploy again"
-            ))
-        }
+        )),
         busy if busy.ends_with("_IN_PROGRESS") => Next::Wait,
         _ => Next::Stuck(format!(
             "This state is not known here. Look at it in CloudFormation's console, or remove the \
@@ -166,12 +171,14 @@ impl<'a> Watch<'a> {
     }
 
     /// Waits until the stack is at rest, and tells of each part that gets done or fails. `None` when it is gone. After
-    /// an order (`must_move`) it isn't at rest before something has happened.
+    /// an order (`must_move`) it isn't at rest before something has happened, and a state that was read before that is
+    /// the one from before the order.
     pub(crate) fn until_at_rest(
         mut self,
         must_move: bool,
     ) -> Result<(Option<Stack>, Vec<String>), AwsError> {
         loop {
+            let had_moved = self.has_moved;
             let looked = Stack::find(self.aws, &self.id).and_then(|stack| {
                 self.tell()?;
                 Ok(stack)
@@ -180,7 +187,7 @@ impl<'a> Watch<'a> {
                 Ok(Some(stack)) if stack.status == "DELETE_COMPLETE" => {
                     return Ok((None, self.failed));
                 }
-                Ok(Some(stack)) if !stack.is_busy() && (self.has_moved || !must_move) => {
+                Ok(Some(stack)) if stack.is_at_rest(must_move) && (had_moved || !must_move) => {
                     return Ok((Some(stack), self.failed));
                 }
                 Ok(None) => return Ok((None, self.failed)),
@@ -281,7 +288,9 @@ mod tests {
                     assert!(!what.contains("not known"), "{status}");
                 }
                 Next::Create => assert!(["REVIEW_IN_PROGRESS", "DELETE_COMPLETE"].contains(status)),
-                Next::DeleteAndCreate => assert_eq!(*status, "ROLLBACK_COMPLETE"),
+                Next::DeleteAndCreate => {
+                    assert!(["ROLLBACK_COMPLETE", "ROLLBACK_FAILED"].contains(status));
+                }
                 Next::Update => assert!(status.ends_with("_COMPLETE"), "{status}"),
             }
         }

@@ -36,10 +36,6 @@ pub(super) fn secret_versions(secret: &str) -> Vec<String> {
     words(&["secretsmanager", "describe-secret", "--secret-id", secret])
 }
 
-pub(super) fn delete_stack(stack: &str) -> Vec<String> {
-    words(&["cloudformation", "delete-stack", "--stack-name", stack])
-}
-
 /// Assets need none: their names are new.
 pub(super) fn invalidate(distribution: &str) -> Vec<String> {
     let paths = ["--paths", "/", "/index.html", "/config.js"];

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::{
     aws::{Aws, Target},
     build::Build,
-    root, say, site, smoke,
+    destroy, root, say, site, smoke,
     stack::{Next, Stack, Watch},
     tools,
 };
@@ -51,6 +51,10 @@ pub(crate) struct Deploy {
     /// Don't try the chat afterwards; the trial leaves a user and a message behind
     #[arg(long)]
     no_smoke: bool,
+
+    /// How long a new name may take until it is known everywhere, in seconds
+    #[arg(long, default_value_t = 180, hide = true)]
+    patience: u64,
 
     /// Another template
     #[arg(long, hide = true)]
@@ -87,6 +91,9 @@ impl Deploy {
 
         progress.next("The state of the stack");
         let stack = self.settle(&aws)?;
+        if let Some(stack) = &stack {
+            self.settings.keep_database(stack, &settings)?;
+        }
 
         progress.next("Uploading functions and template");
         names.revision = template.write(&names.work, &built, self.x86_64)?;
@@ -110,20 +117,30 @@ impl Deploy {
         }
 
         let url = output(&stack, "Url")?;
+        let record = record_to_set(&stack);
+        if let Some(record) = &record {
+            say(&format!(
+                "  set this record where the domain's DNS is, if it isn't there: {record}"
+            ));
+        }
         progress.next("Trying the chat");
         if self.no_smoke {
             say("  skipped: --no-smoke");
         } else {
-            smoke::test_new(url).map_err(|problem| self.does_not_work(url, &problem))?;
+            let patience = Duration::from_secs(self.patience);
+            smoke::test_new(url, patience)
+                .map_err(|problem| self.does_not_work(url, &problem, record.as_deref()))?;
         }
         say(&format!("\nThe chat is at {url}"));
         Ok(())
     }
 
-    fn does_not_work(&self, url: &str, problem: &str) -> String {
+    fn does_not_work(&self, url: &str, problem: &str, record: Option<&str>) -> String {
         let Target { stack, .. } = &self.target;
+        let record =
+            record.map(|record| format!("\nIs this record set? {record}")).unwrap_or_default();
         format!(
-            "everything is deployed, but the chat at {url} doesn't work: {problem}\nSee what is wrong: \
+            "everything is deployed, but the chat at {url} doesn't work: {problem}{record}\nSee what is wrong: \
              cargo xtask doctor --stack {stack}. To try again: cargo xtask smoke --url {url}"
         )
     }
@@ -165,7 +182,6 @@ impl Deploy {
                 return Ok(None);
             };
             say(&format!("  {}", stack.state()));
-            let watch = Watch::start(aws, &stack.id, self.target.poll_ms)?;
             match stack.next() {
                 Next::Update => return Ok(Some(stack)),
                 Next::Create => return Ok(None),
@@ -174,16 +190,13 @@ impl Deploy {
                 }
                 Next::Wait => {
                     say("  somebody is at work on it; waiting until that is done …");
+                    let watch = Watch::start(aws, &stack.id, self.target.poll_ms)?;
                     found = watch.until_at_rest(false)?.0;
                 }
                 Next::DeleteAndCreate => {
                     say("  its first deployment has failed; deleting what is left of it …");
-                    aws.call(&commands::delete_stack(&stack.id))?;
-                    let (left, failed) = watch.until_at_rest(true)?;
-                    if !failed.is_empty() {
-                        say(&format!("  could not be deleted: {}", failed.join("; ")));
-                    }
-                    found = left;
+                    destroy::remove(aws, &stack, self.target.poll_ms)?;
+                    found = None;
                 }
             }
         }
@@ -230,8 +243,11 @@ impl Deploy {
         let parameters = settings::parameters(&template.parameters(), &settings, &before);
         // The database's URL is on no command line, and not on the disk any longer than needed.
         let file = private_file(&parameters)?;
-        let made =
-            aws.call(&names.make_change_set(&format!("file://{}", file.path().display())))?;
+        let command = names.make_change_set(&format!("file://{}", file.path().display()));
+        let made = aws.call(&command).map_err(|error| {
+            let error = error.to_string();
+            known_cause(&error).map_or(error.clone(), |cause| format!("{error}\n{cause}"))
+        })?;
         drop(file);
         let id = made["StackId"].as_str().unwrap_or(&names.stack).to_owned();
         if !self.has_changes(aws, names)? {
@@ -260,10 +276,14 @@ impl Deploy {
                 "CREATE_COMPLETE" => return Ok(true),
                 "FAILED" if is_nothing_to_do(reason) => return Ok(false),
                 "FAILED" => {
+                    // The refusal is what matters.
+                    aws.call(&names.drop_change_set()).ok();
+                    let fix = known_cause(reason).unwrap_or(
+                        "Put that right (cargo xtask deploy --help has the settings), then deploy again",
+                    );
                     return Err(format!(
                         "CloudFormation refuses the template or its parameters: {reason}\nNothing has been \
-                         changed. Put that right (cargo xtask deploy --help has the settings), then deploy \
-                         again"
+                         changed. {fix}"
                     ));
                 }
                 _ => thread::sleep(Duration::from_millis(self.target.poll_ms)),
@@ -410,18 +430,73 @@ fn failure(stack: &Stack, failed: &[String]) -> String {
     let what = match stack.next() {
         Next::Stuck(what) => what,
         Next::DeleteAndCreate => {
-            "All that was made has been removed. Put right what is named above, then run the same \
-             command: it clears away what is left and begins anew"
+            "Put right what is named above, then run the same command: it clears away what is left and \
+             begins anew"
                 .to_owned()
         }
         _ => "The update was taken back: the chat runs as before. Put right what is named above, then \
               run the same command"
             .to_owned(),
     };
-    format!("the deployment has failed: {}.\n  {}\n{what}", stack.state(), failed.join("\n  "))
+    let failed = failed.join("\n  ");
+    let cause = known_cause(&failed).map(|cause| format!("\n{cause}")).unwrap_or_default();
+    format!("the deployment has failed: {}.\n  {failed}{cause}\n{what}", stack.state())
+}
+
+/// What to do about refusals that nobody can guess the meaning of.
+fn known_cause(said: &str) -> Option<&'static str> {
+    if said.contains("account must be verified") {
+        Some(
+            "AWS lets new accounts have no CDN until it has looked at them: open a case in AWS's Support Center \
+             (\"Account and billing\", which is free) and ask for CloudFront; then deploy again",
+        )
+    } else if said.contains("Unrecognized resource types") && said.contains("AWS::DSQL::Cluster") {
+        Some(
+            "This region doesn't have Aurora DSQL. Deploy to one that has: --region us-east-1 or eu-west-1, for \
+             example. --database-url-from doesn't help here: the template names the cluster all the same",
+        )
+    } else {
+        None
+    }
+}
+
+/// The record that leads the chat's own name to the CDN, where the stack doesn't set it itself.
+fn record_to_set(stack: &Stack) -> Option<String> {
+    let parameter = |name: &str| stack.parameters.get(name).filter(|value| !value.is_empty());
+    if parameter("HostedZoneId").is_some() {
+        return None;
+    }
+    Some(format!("{} CNAME {}", parameter("Domain")?, stack.output("DistributionDomain")?))
 }
 
 /// Where a stack's files are put together.
 fn work_folder(stack: &str) -> PathBuf {
     Path::new("target/deploy").join(stack)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_new_accounts_and_regions_are_explained() {
+        for (said, expected) in [
+            (
+                "Distribution (AWS::CloudFront::Distribution): Access denied: Your account must be verified \
+                 before you can add new CloudFront resources",
+                Some("Support Center"),
+            ),
+            (
+                "Template format error: Unrecognized resource types: [AWS::DSQL::Cluster]",
+                Some("--region"),
+            ),
+            ("Unrecognized resource types: [AWS::Other::Thing]", None),
+        ] {
+            match (known_cause(said), expected) {
+                (None, None) => {}
+                (Some(cause), Some(expected)) => assert!(cause.contains(expected), "{cause}"),
+                (other, _) => panic!("{said}: {other:?}"),
+            }
+        }
+    }
 }

@@ -5,6 +5,8 @@ use std::fs;
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::stack::Stack;
+
 /// What may be set. What isn't said keeps the value that it had, or the template's own.
 #[derive(Args)]
 #[command(next_help_heading = "Settings, kept until they are set again")]
@@ -24,6 +26,10 @@ pub(crate) struct Settings {
     /// PostgreSQL instead of Aurora DSQL: a file that holds its URL, or "env" for the variable
     #[arg(long, value_name = "FILE|env")]
     database_url_from: Option<String>,
+
+    /// Let the chat begin anew in the other database, when --database-url-from changes its kind; no data moves
+    #[arg(long, requires = "database_url_from")]
+    move_database: bool,
 
     /// Who is told of alarms
     #[arg(long, value_name = "ADDRESS")]
@@ -128,6 +134,31 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Refuses to exchange the stack's own cluster for another database, or the other way round, unless that is asked for.
+    pub(super) fn keep_database(&self, stack: &Stack, settings: &[Setting]) -> Result<(), String> {
+        let url = settings.iter().find(|setting| setting.key == "DatabaseUrl");
+        let (Some(url), false) = (url, self.move_database) else { return Ok(()) };
+        match (stack.output("ClusterId"), url.value.is_empty()) {
+            (Some(cluster), false) => Err(format!(
+                "the users and messages of {} are in its Aurora DSQL cluster {cluster}, and would not come along \
+                 to the PostgreSQL of --database-url-from: the chat would begin anew there. The cluster would \
+                 leave the stack and stay, with its data, billed until you delete it (aws dsql delete-cluster \
+                 --identifier {cluster}). Leave out --database-url-from to stay with the cluster. Otherwise copy \
+                 what you want to keep, then deploy with --move-database",
+                stack.name
+            )),
+            (None, true) => Err(format!(
+                "the users and messages of {} are in a PostgreSQL outside the stack, and would not come along to an \
+                 Aurora DSQL cluster: the chat would begin anew there. The PostgreSQL would stay as it is. Leave \
+                 out --database-url-from to stay with it. Otherwise deploy with --move-database",
+                stack.name
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The URL, from a place that other users of the machine don't see.
 fn database_url(from: &str) -> Result<String, String> {
     let url = if from == "env" {
@@ -147,7 +178,8 @@ fn database_url(from: &str) -> Result<String, String> {
         _ if url.is_empty() => Ok(String::new()),
         _ => Err(format!(
             "what {from} holds is no URL of PostgreSQL: one line like \
-             postgres://chat:PASSWORD@db.example.com/chat?sslmode=verify-full. Empty goes back to Aurora DSQL"
+             postgres://chat:PASSWORD@db.example.com/chat?sslmode=verify-full. Empty is an Aurora DSQL cluster of \
+             the stack's own"
         )),
     }
 }

@@ -64,7 +64,7 @@ impl Template {
             let from = built.join(function).join("bootstrap");
             let to = work.join("functions").join(function);
             hasher.update(function);
-            hasher.update(copy(&from, &to)?);
+            hasher.update(copy(&from, &to, x86_64)?);
         }
         let mut text = self.text.replace(SOURCES, "functions/");
         if x86_64 {
@@ -80,7 +80,7 @@ impl Template {
 }
 
 /// Copies a bootstrap into a folder of its own, and gives its hash.
-fn copy(from: &Path, folder: &Path) -> Result<[u8; 32], String> {
+fn copy(from: &Path, folder: &Path, x86_64: bool) -> Result<[u8; 32], String> {
     let contents = fs::read(from).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => format!(
             "{} is missing: build the functions with cargo xtask build, or leave out --built",
@@ -88,6 +88,7 @@ fn copy(from: &Path, folder: &Path) -> Result<[u8; 32], String> {
         ),
         _ => format!("cannot read {}: {error}", from.display()),
     })?;
+    refuse_other(&contents, x86_64).map_err(|problem| format!("{}: {problem}", from.display()))?;
     let to = folder.join("bootstrap");
     let written = fs::create_dir_all(folder)
         // With the right to be run, which the zip takes along.
@@ -96,6 +97,27 @@ fn copy(from: &Path, folder: &Path) -> Result<[u8; 32], String> {
         .and_then(|file| file.set_modified(SystemTime::UNIX_EPOCH + MADE));
     written.map_err(|error| format!("cannot write {}: {error}", to.display()))?;
     Ok(Sha256::digest(&contents).into())
+}
+
+/// Lambda would say of a program for another processor that it is no program.
+fn refuse_other(program: &[u8], x86_64: bool) -> Result<(), &'static str> {
+    let is_elf = program.starts_with(b"\x7fELF");
+    // `e_machine` of an ELF header.
+    let machine = program.get(18..20).filter(|_| is_elf).map(|bytes| [bytes[0], bytes[1]]);
+    match (machine.map(u16::from_le_bytes), x86_64) {
+        (Some(62), false) => {
+            Err("it is built for Intel (x86_64), and Graviton (arm64) is what is deployed. Deploy \
+                                  it with --x86-64, or build it anew: cargo xtask build")
+        }
+        (Some(183), true) => Err(
+            "it is built for Graviton (arm64), and --x86-64 is said. Leave that out, or build it \
+                                  anew: cargo xtask build --x86-64",
+        ),
+        (Some(machine), _) if ![62, 183].contains(&machine) => Err(
+            "it is built for a processor that Lambda doesn't have. Build it anew: cargo xtask build",
+        ),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -111,6 +133,25 @@ mod tests {
         let there: BTreeSet<String> =
             names.map(|name| name.to_string_lossy().into_owned()).collect();
         assert_eq!(template.functions(), there.iter().map(String::as_str).collect());
+    }
+
+    #[test]
+    fn a_program_for_another_processor_is_refused() {
+        let program = |machine: u8| [&b"\x7fELF"[..], &[0; 14], &[machine, 0]].concat();
+        for (machine, x86_64, expected) in [
+            (62, true, None),
+            (183, false, None),
+            (62, false, Some("with --x86-64,")),
+            (183, true, Some("Leave that out")),
+            (8, false, Some("Lambda doesn't have")),
+        ] {
+            match (refuse_other(&program(machine), x86_64), expected) {
+                (Ok(()), None) => {}
+                (Err(problem), Some(expected)) => assert!(problem.contains(expected), "{problem}"),
+                (other, _) => panic!("{machine} {x86_64}: {other:?}"),
+            }
+        }
+        assert_eq!(refuse_other(b"#!/bin/sh", false), Ok(()));
     }
 
     #[test]

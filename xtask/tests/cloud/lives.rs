@@ -57,7 +57,7 @@ fn a_chat_is_deployed_updated_and_destroyed() {
     site.doctor().succeeded().has("All 10 are well").has("all 8 steps of its migrations done");
 
     site.destroy(&[]).failed().has("--yes");
-    site.destroy(&["--yes"]).succeeded().has("This will be lost").has("Nothing of story is left");
+    site.destroy(&["--yes"]).succeeded().has("This will be lost").has("story is gone");
     assert_eq!(site.aws(&["s3api", "list-buckets"])["Buckets"], json!([]));
     assert_eq!(site.aws(&["lambda", "list-functions"])["Functions"], json!([]));
     site.destroy(&["--yes"]).succeeded().has("There is no stack story");
@@ -213,35 +213,28 @@ fn doctor_finds_what_is_wrong() {
 fn destroy_goes_on_where_it_stopped() {
     let site = Site::start("doomed");
     site.deploy(&["--no-smoke"]).succeeded();
-    // A cluster that is protected, which moto's stacks don't have.
-    let cluster = "<StackResourceSummaries><member><ResourceType>AWS::DSQL::Cluster</ResourceType>\
-                   <LogicalResourceId>Cluster</LogicalResourceId><PhysicalResourceId>abc123</PhysicalResourceId>\
-                   <ResourceStatus>CREATE_COMPLETE</ResourceStatus></member>";
-    let with_cluster = Fault::replace("<StackResourceSummaries>", cluster);
-    site.proxy.inject("Action=ListStackResources", usize::MAX, with_cluster);
+    site.has_cluster("abc123");
     for (call, fault, expected) in [
         ("Action=DescribeStacks", Fault::error(400, "Throttling"), "Wait a minute"),
         ("Action=ListStackResources", Fault::error(403, "AccessDenied"), "--profile"),
-        ("cluster/abc123", Fault::json_error(403, "AccessDeniedException"), "--profile"),
+        ("POST /cluster/abc123", Fault::json_error(403, "AccessDeniedException"), "--profile"),
         ("?versions", Fault::s3_error(503, "SlowDown"), "Wait a minute"),
         ("?delete", Fault::s3_error(403, "AccessDenied"), "--profile"),
         ("Action=DeleteStack", Fault::Reset, "network"),
         ("Action=DeleteStack", Fault::error(403, "ExpiredToken"), "Log in again"),
     ] {
-        let first = site.proxy.count("cluster/abc123");
         site.proxy.inject_first(call, 1, fault);
-        if first == 0 || call != "cluster/abc123" {
-            let updated =
-                Fault::Answer(200, r#"{"identifier":"abc123","status":"ACTIVE"}"#.to_owned());
-            site.proxy.inject("cluster/abc123", 1, updated);
-        }
         site.destroy(&["--yes"]).failed().has(expected);
-        site.proxy.forget("cluster/abc123");
     }
-    let updated = Fault::Answer(200, r#"{"identifier":"abc123","status":"ACTIVE"}"#.to_owned());
-    site.proxy.inject("cluster/abc123", 1, updated);
-    site.destroy(&["--yes"])
-        .succeeded()
-        .has("Lifting the protection of the database, cluster abc123");
+    assert_eq!(site.proxy.count("DELETE /cluster/abc123"), 0);
+    // The stack goes, its cluster stays behind.
+    let denied = Fault::json_error(403, "AccessDeniedException");
+    site.proxy.inject_first("DELETE /cluster/abc123", 1, denied);
+    let stayed = site.destroy(&["--yes"]);
+    stayed
+        .failed()
+        .has("Lifting the protection of the database, cluster abc123")
+        .has("aws dsql delete-cluster --identifier abc123");
+    site.destroy(&["--yes"]).succeeded();
     assert_eq!(site.aws(&["s3api", "list-buckets"])["Buckets"], json!([]));
 }

@@ -9,6 +9,7 @@ pub const STORIES: &[(&str, fn())] = &[
     ("what_is_missing_is_named", what_is_missing_is_named),
     ("a_chat_that_does_not_answer_is_said_so", a_chat_that_does_not_answer_is_said_so),
     ("bad_options_are_explained", bad_options_are_explained),
+    ("a_failing_build_is_not_a_missing_tool", a_failing_build_is_not_a_missing_tool),
     (
         "the_plan_of_the_real_template_needs_no_credentials",
         the_plan_of_the_real_template_needs_no_credentials,
@@ -63,6 +64,17 @@ fn what_is_missing_is_named() {
     let mut nobody = site.command(&["destroy", "--yes"]);
     nobody.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
     said(nobody.output().unwrap()).failed().has("AWS can't be reached");
+}
+
+fn a_failing_build_is_not_a_missing_tool() {
+    let folder = tempfile::tempdir().unwrap();
+    fake(folder.path(), "cargo-lambda", "echo cargo-lambda 1.9.2");
+    let cargo = "[ $1 = tree ] && exit 0\necho 'error[E0308]: mismatched types' >&2\nexit 101";
+    fake(folder.path(), "cargo", cargo);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let built = said(command.arg("build").env("PATH", folder.path()).output().unwrap());
+    built.failed().has("error[E0308]").has("the functions can't be built");
+    assert!(!built.text.contains("pip install"), "{}", built.text);
 }
 
 fn bad_options_are_explained() {

@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::proxy::Proxy;
+use crate::proxy::{Fault, Proxy};
 
 /// What has to be there, where CI puts it, and how to get it.
 const PROGRAMS: &[(&str, &str, &str)] = &[
@@ -201,7 +201,7 @@ impl Site {
         made["ARN"].as_str().unwrap().clone_into(&mut site.secret);
         // moto knows no CDN of that id.
         let invalidated = r"<Invalidation><Id>I1</Id><Status>InProgress</Status></Invalidation>";
-        let answer = crate::proxy::Fault::Answer(201, invalidated.to_owned());
+        let answer = Fault::Answer(201, invalidated.to_owned());
         site.proxy.inject("/invalidation ", usize::MAX, answer);
         site
     }
@@ -221,6 +221,19 @@ impl Site {
 
     pub fn moto_has_functions_without_docker(&self) {
         self.moto("moto-api/config", &json!({"lambda": {"use_docker": false}}));
+    }
+
+    /// From now on the stack has a cluster, which moto's stacks don't have. What it is asked succeeds.
+    pub fn has_cluster(&self, id: &str) {
+        let cluster = format!(
+            "<StackResourceSummaries><member><ResourceType>AWS::DSQL::Cluster</ResourceType>\
+             <LogicalResourceId>Cluster</LogicalResourceId><PhysicalResourceId>{id}</PhysicalResourceId>\
+             <ResourceStatus>CREATE_COMPLETE</ResourceStatus></member>"
+        );
+        let with_cluster = Fault::replace("<StackResourceSummaries>", &cluster);
+        self.proxy.inject("Action=ListStackResources", usize::MAX, with_cluster);
+        let answer = Fault::Answer(200, json!({"identifier": id, "status": "ACTIVE"}).to_string());
+        self.proxy.inject(&format!("/cluster/{id}"), usize::MAX, answer);
     }
 
     pub fn page(&self) -> &str {
