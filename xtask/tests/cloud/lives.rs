@@ -1,12 +1,16 @@
 //! A deployment's life: made, found well, updated, taken away.
 
-use std::fs;
+use std::{
+    fs,
+    io::Write,
+    process::{Command, Stdio},
+};
 
 use serde_json::{Value, json};
 
 use crate::{
     proxy::Fault,
-    site::{FUNCTIONS, Site},
+    site::{FUNCTIONS, Site, said},
 };
 
 pub const STORIES: &[(&str, fn())] = &[
@@ -14,6 +18,7 @@ pub const STORIES: &[(&str, fn())] = &[
     ("a_deployment_runs_what_its_plan_shows", a_deployment_runs_what_its_plan_shows),
     ("doctor_finds_what_is_wrong", doctor_finds_what_is_wrong),
     ("destroy_goes_on_where_it_stopped", destroy_goes_on_where_it_stopped),
+    ("destroy_wants_the_name_typed", destroy_wants_the_name_typed),
 ];
 
 fn status(steps_pending: u64) -> Value {
@@ -237,4 +242,26 @@ fn destroy_goes_on_where_it_stopped() {
         .has("aws dsql delete-cluster --identifier abc123");
     site.destroy(&["--yes"]).succeeded();
     assert_eq!(site.aws(&["s3api", "list-buckets"])["Buckets"], json!([]));
+}
+
+fn destroy_wants_the_name_typed() {
+    let site = Site::start("typed");
+    site.deploy(&["--no-smoke"]).succeeded();
+    let typed = |text: &str| {
+        // A terminal, which destroy asks at.
+        let line = format!("{} destroy --stack typed --poll-ms 50", env!("CARGO_BIN_EXE_xtask"));
+        let mut terminal = Command::new("script");
+        terminal.args(["-qec", &line, "/dev/null"]).env_clear().envs(site.environment());
+        let mut child = terminal
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        writeln!(child.stdin.as_mut().unwrap(), "{text}").unwrap();
+        said(child.wait_with_output().unwrap())
+    };
+    typed("other").failed().has("that is not its name; nothing was deleted");
+    assert_eq!(site.proxy.count("Action=DeleteStack"), 0);
+    typed("typed").succeeded().has("typed is gone");
 }
