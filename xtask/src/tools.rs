@@ -16,7 +16,8 @@ pub(crate) struct Tool {
 /// Builds functions.
 pub(crate) const CARGO_LAMBDA: Tool = Tool {
     name: "cargo-lambda",
-    probe: &["--version"],
+    // It is a program of cargo, which calls it so.
+    probe: &["lambda", "--version"],
     oldest: &[],
     remedy: "cargo-lambda builds the functions; it comes with: pip install cargo-lambda",
 };
