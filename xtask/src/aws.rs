@@ -1,9 +1,10 @@
 //! The AWS command line: what everybody who deploys has, with the credentials it is set up with.
 
-use std::{fmt, process::Command};
+use std::{fmt, fs, process::Command};
 
 use clap::Args;
 use serde_json::Value;
+use tempfile::NamedTempFile;
 
 /// Which deployment, and as whom.
 #[derive(Args, Clone)]
@@ -39,6 +40,9 @@ fn stack_name(name: &str) -> Result<String, String> {
         "a stack's name is 1 to 40 letters, digits and hyphens, and begins with a letter".to_owned()
     })
 }
+
+/// Who am I?
+pub(crate) const IDENTITY: [&str; 2] = ["sts", "get-caller-identity"];
 
 /// Runs `aws`.
 pub(crate) struct Aws {
@@ -116,6 +120,12 @@ impl Aws {
         Ok(serde_json::from_str(&said).unwrap_or(Value::Null))
     }
 
+    /// The account that the credentials belong to.
+    pub(crate) fn account(&self) -> Result<String, AwsError> {
+        let identity = self.call(&IDENTITY)?;
+        Ok(identity["Account"].as_str().unwrap_or_default().to_owned())
+    }
+
     /// Runs a command and gives what it has written.
     pub(crate) fn text<W: AsRef<str>>(&self, arguments: &[W]) -> Result<String, AwsError> {
         let words: Vec<String> = arguments.iter().map(|word| word.as_ref().to_owned()).collect();
@@ -158,6 +168,14 @@ fn quoted(word: &str) -> String {
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
+}
+
+/// A file for what is too long for an argument, or not for everybody's eyes: only its owner may read it.
+pub(crate) fn private_file(contents: &Value) -> Result<NamedTempFile, String> {
+    let write = |file: NamedTempFile| fs::write(&file, contents.to_string()).map(|()| file);
+    NamedTempFile::new()
+        .and_then(write)
+        .map_err(|error| format!("cannot write a temporary file: {error}"))
 }
 
 impl AwsError {

@@ -1,15 +1,15 @@
 //! `cargo xtask destroy`: takes a deployment away, with all that it holds.
 
-use std::{collections::BTreeSet, fs, io, io::IsTerminal};
+use std::{collections::BTreeSet, io, io::IsTerminal};
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::{
-    aws::{Aws, AwsError, Target},
+    aws::{Aws, AwsError, Target, private_file},
     deploy::uploads_bucket,
     say,
-    stack::{Stack, Watch},
+    stack::{Resource, Stack, Watch},
     tools,
 };
 
@@ -32,8 +32,7 @@ impl Destroy {
         tools::check(&[tools::AWS])?;
         let aws = Aws::new(&self.target);
         let name = &self.target.stack;
-        let identity = aws.call(&["sts", "get-caller-identity"])?;
-        let account = identity["Account"].as_str().unwrap_or_default().to_owned();
+        let account = aws.account()?;
         match Stack::find(&aws, name)? {
             None => say(&format!("There is no stack {name} in account {account}.")),
             Some(stack) => {
@@ -102,8 +101,8 @@ pub(crate) fn remove(aws: &Aws, stack: &Stack, poll_ms: u64) -> Result<(), Strin
     for cluster in &clusters {
         lift_protection(aws, cluster)?;
     }
-    for (_, bucket) in resources.iter().filter(|(kind, _)| kind == "AWS::S3::Bucket") {
-        empty(aws, bucket, "")?;
+    for bucket in resources.iter().filter(|one| one.kind == "AWS::S3::Bucket") {
+        empty(aws, &bucket.id, "")?;
     }
     say(&format!("Deleting the stack {} (a CDN takes some minutes) …", stack.name));
     let watch = Watch::start(aws, &stack.id, poll_ms)?;
@@ -115,9 +114,9 @@ pub(crate) fn remove(aws: &Aws, stack: &Stack, poll_ms: u64) -> Result<(), Strin
 }
 
 /// The ids of the stack's own clusters. One that the chat was moved away from is not the stack's any more.
-fn clusters(resources: &[(String, String)], stack: &Stack) -> BTreeSet<String> {
-    let there = resources.iter().filter(|(kind, _)| kind == "AWS::DSQL::Cluster");
-    there.map(|(_, id)| id.as_str()).chain(stack.output("ClusterId")).map(str::to_owned).collect()
+fn clusters(resources: &[Resource], stack: &Stack) -> BTreeSet<String> {
+    let there = resources.iter().filter(|one| one.kind == "AWS::DSQL::Cluster");
+    there.map(|one| one.id.as_str()).chain(stack.output("ClusterId")).map(str::to_owned).collect()
 }
 
 /// Deletes a cluster that its stack has left behind.
@@ -180,21 +179,12 @@ fn cloudformation(aws: &Aws, what: &[&str], stack: &str) -> Result<Value, AwsErr
     aws.call(&[&["cloudformation"], what, &["--stack-name", stack]].concat())
 }
 
-/// Kind and id of what the stack has and must be made ready to go.
-fn resources(aws: &Aws, stack: &Stack) -> Result<Vec<(String, String)>, AwsError> {
-    let answer = cloudformation(aws, &["list-stack-resources"], &stack.id)?;
-    let resources = answer["StackResourceSummaries"].as_array().into_iter().flatten();
-    let is_gone = |one: &Value| {
-        let status = one["ResourceStatus"].as_str();
-        status.is_some_and(|status| ["DELETE_COMPLETE", "DELETE_SKIPPED"].contains(&status))
-    };
-    let there = resources.filter(|one| !is_gone(one));
-    Ok(there
-        .filter_map(|one| {
-            let id = one["PhysicalResourceId"].as_str().filter(|id| !id.is_empty())?;
-            Some((one["ResourceType"].as_str()?.to_owned(), id.to_owned()))
-        })
-        .collect())
+/// What the stack has and must be made ready to go.
+fn resources(aws: &Aws, stack: &Stack) -> Result<Vec<Resource>, AwsError> {
+    let mut resources = stack.resources(aws)?;
+    let is_gone = |status: &str| ["DELETE_COMPLETE", "DELETE_SKIPPED"].contains(&status);
+    resources.retain(|one| !one.id.is_empty() && !is_gone(&one.status));
+    Ok(resources)
 }
 
 fn lift_protection(aws: &Aws, cluster: &str) -> Result<(), AwsError> {
@@ -231,12 +221,7 @@ fn empty(aws: &Aws, bucket: &str, prefix: &str) -> Result<(), String> {
             return Ok(());
         }
         say(&format!("Deleting {} objects of the bucket {bucket} …", objects.len()));
-        let file = tempfile::NamedTempFile::new()
-            .and_then(|file| {
-                fs::write(&file, json!({"Objects": objects, "Quiet": true}).to_string())
-                    .map(|()| file)
-            })
-            .map_err(|error| format!("cannot write a temporary file: {error}"))?;
+        let file = private_file(&json!({"Objects": objects, "Quiet": true}))?;
         let list = format!("file://{}", file.path().display());
         let done = aws.call(&["s3api", "delete-objects", "--bucket", bucket, "--delete", &list])?;
         if let Some(error) = done["Errors"].get(0) {

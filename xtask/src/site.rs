@@ -31,8 +31,8 @@ pub(crate) const TYPES: &[(&str, &str)] = &[
     ("svg", "image/svg+xml"),
 ];
 
-/// Files whose names stay.
-const FIXED: &[&str] = &["config.js", "index.html"];
+/// Files whose names stay, the one that names the others last.
+pub(crate) const FIXED: &[&str] = &["config.js", "index.html"];
 
 /// `cargo xtask site`.
 #[derive(Args)]
@@ -125,13 +125,18 @@ fn arrange(mut files: BTreeMap<String, String>) -> Result<BTreeMap<String, Strin
 
 /// A link to a file that isn't there would be found by the first visitor.
 fn refuse_other_links(index: &str, hash: &str) -> Result<(), String> {
-    let links = ["href=\"", "src=\""].into_iter().flat_map(|start| index.split(start).skip(1));
-    for link in links.filter_map(|rest| rest.split('"').next()) {
+    for link in links(index) {
         if !link.starts_with(&format!("assets/{hash}/")) {
             return Err(format!("index.html links {link:?}, which is no file of the page"));
         }
     }
     Ok(())
+}
+
+/// The files that a page names.
+pub(crate) fn links(page: &str) -> impl Iterator<Item = &str> {
+    let links = ["href=\"", "src=\""].into_iter().flat_map(|start| page.split(start).skip(1));
+    links.filter_map(|rest| rest.split('"').next())
 }
 
 /// Of names and contents; 16 hexadecimal digits.
@@ -206,6 +211,12 @@ mod tests {
         files.remove("style.css");
         let problem = arrange(files).expect_err("style.css is missing");
         assert!(problem.contains("style.css"), "{problem}");
+    }
+
+    #[test]
+    fn the_page_names_its_files() {
+        let page = r#"<link href="assets/1/a.css"><img src="assets/1/b.svg">"#;
+        assert_eq!(links(page).collect::<Vec<_>>(), ["assets/1/a.css", "assets/1/b.svg"]);
     }
 
     #[test]

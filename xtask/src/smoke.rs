@@ -42,13 +42,9 @@ impl Smoke {
     }
 }
 
-/// The same for a chat whose name is new to the world, and may be unknown for a while.
-pub(crate) fn test_new(url: &str, patience: Duration) -> Result<(), String> {
-    test(url, patience)
-}
-
-/// Registers a user, opens two sockets, says one message, and signs out. User and message stay.
-fn test(url: &str, patience: Duration) -> Result<(), String> {
+/// Registers a user, opens two sockets, says one message, and signs out. User and message stay. A name that is new to the
+/// world may be unknown for a while: that is borne for as long as `patience`.
+pub(crate) fn test(url: &str, patience: Duration) -> Result<(), String> {
     let agent = web::agent();
     until_it_answers(&agent, url, patience)?;
     let username = format!("deploy-check-{}", hex::encode(rand::random::<[u8; 6]>()));

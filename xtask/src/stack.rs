@@ -27,6 +27,18 @@ pub(crate) struct Stack {
     pub(crate) is_protected: bool,
 }
 
+/// A part of a stack.
+pub(crate) struct Resource {
+    /// Its name in the template.
+    pub(crate) logical_id: String,
+    /// `AWS::S3::Bucket` and the like.
+    pub(crate) kind: String,
+    /// Its own name or id; empty if it was never made.
+    pub(crate) id: String,
+    /// `CREATE_COMPLETE` and the like.
+    pub(crate) status: String,
+}
+
 /// What a deployment does with a stack as it is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -59,7 +71,7 @@ impl Stack {
     }
 
     fn read(stack: &Value) -> Self {
-        let text = |name: &str| stack[name].as_str().unwrap_or_default().to_owned();
+        let text = |name: &str| text(stack, name);
         let pairs = |list: &str, key: &str, value: &str| {
             let pair = |entry: &Value| {
                 let part = |name: &str| Some(entry[name].as_str()?.to_owned());
@@ -76,6 +88,20 @@ impl Stack {
             parameters: pairs("Parameters", "ParameterKey", "ParameterValue"),
             is_protected: stack["EnableTerminationProtection"] == true,
         }
+    }
+
+    /// Its parts, those that it had and has no more among them.
+    pub(crate) fn resources(&self, aws: &Aws) -> Result<Vec<Resource>, AwsError> {
+        let answer =
+            aws.call(&["cloudformation", "list-stack-resources", "--stack-name", &self.id])?;
+        let resources = answer["StackResourceSummaries"].as_array().into_iter().flatten();
+        let read = |one: &Value| Resource {
+            logical_id: text(one, "LogicalResourceId"),
+            kind: text(one, "ResourceType"),
+            id: text(one, "PhysicalResourceId"),
+            status: text(one, "ResourceStatus"),
+        };
+        Ok(resources.map(read).collect())
     }
 
     /// One of its outputs.
@@ -239,8 +265,8 @@ impl<'a> Watch<'a> {
     }
 }
 
-fn text(event: &Value, name: &str) -> String {
-    event[name].as_str().unwrap_or_default().to_owned()
+fn text(entry: &Value, name: &str) -> String {
+    entry[name].as_str().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -38,6 +38,11 @@ pub(crate) fn check(tools: &[Tool]) -> Result<(), String> {
 }
 
 impl Tool {
+    /// How it is asked whether it runs, as one would type it.
+    pub(crate) fn probe(&self) -> String {
+        format!("{} {}", self.name, self.probe.join(" "))
+    }
+
     fn check(&self) -> Result<(), String> {
         let Self { name, remedy, .. } = self;
         let output = Command::new(name)

@@ -26,11 +26,6 @@ pub(crate) fn uploads_bucket(account: &str, region: &str) -> String {
     format!("lambda-chat-deploy-{account}-{region}")
 }
 
-/// Who am I?
-pub(super) fn identity() -> Vec<String> {
-    words(&["sts", "get-caller-identity"])
-}
-
 /// A secret's versions, without their values.
 pub(super) fn secret_versions(secret: &str) -> Vec<String> {
     words(&["secretsmanager", "describe-secret", "--secret-id", secret])
@@ -152,7 +147,7 @@ impl Names {
                 let rest = ["--recursive", "--exclude", "*", "--include", &like];
                 copy("assets", &rest, content_type, site::KEEP)
             });
-        let fixed = ["config.js", "index.html"].map(|name| {
+        let fixed = site::FIXED.iter().map(|name| {
             copy(name, &[], site::content_type(name).expect("its type is known"), site::ASK)
         });
         assets.chain(fixed).collect()

@@ -2,21 +2,23 @@
 //! command goes on from there.
 
 mod commands;
+mod failure;
+mod plan;
+mod progress;
 mod settings;
 mod template;
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     thread,
     time::Duration,
 };
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
-    aws::{Aws, Target},
+    aws::{Aws, Target, private_file},
     build::Build,
     destroy, root, say, site, smoke,
     stack::{Next, Stack, Watch},
@@ -24,6 +26,8 @@ use crate::{
 };
 use commands::Names;
 pub(crate) use commands::uploads_bucket;
+use failure::{failure, is_nothing_to_do, known_cause};
+use progress::Progress;
 use settings::{Setting, Settings};
 use template::Template;
 
@@ -61,20 +65,6 @@ pub(crate) struct Deploy {
     template: Option<PathBuf>,
 }
 
-/// Shows where it is.
-struct Progress {
-    step: usize,
-}
-
-const STEPS: usize = 8;
-
-impl Progress {
-    fn next(&mut self, title: &str) {
-        self.step += 1;
-        say(&format!("[{}/{STEPS}] {title}", self.step));
-    }
-}
-
 impl Deploy {
     pub(crate) fn run(&self) -> Result<(), String> {
         let template = Template::read(self.template.as_deref())?;
@@ -82,27 +72,27 @@ impl Deploy {
         if self.dry_run {
             return self.tell_plan(&template, &settings);
         }
-        let mut progress = Progress { step: 0 };
-        progress.next("Tools and credentials");
+        let mut progress = Progress::default();
+        progress.next(progress::TOOLS);
         let (aws, mut names) = self.begin()?;
 
-        progress.next("Functions");
+        progress.next(progress::FUNCTIONS);
         let built = self.functions()?;
 
-        progress.next("The state of the stack");
+        progress.next(progress::STATE);
         let stack = self.settle(&aws)?;
         if let Some(stack) = &stack {
             self.settings.keep_database(stack, &settings)?;
         }
 
-        progress.next("Uploading functions and template");
+        progress.next(progress::UPLOAD);
         names.revision = template.write(&names.work, &built, self.x86_64)?;
         Self::upload(&aws, &names)?;
 
-        progress.next("The stack (the first time, its CDN takes five to ten minutes)");
+        progress.next(progress::STACK);
         let stack = self.bring_up(&aws, &mut names, stack, &template, settings)?;
 
-        progress.next("The page");
+        progress.next(progress::PAGE);
         let page = names.work.join("site");
         site::prepare(&root().join("static"), &page)?;
         output(&stack, "SiteBucket")?.clone_into(&mut names.page);
@@ -110,7 +100,7 @@ impl Deploy {
             aws.call(&command)?;
         }
 
-        progress.next("Telling the CDN");
+        progress.next(progress::CDN);
         match stack.output("DistributionId") {
             Some(id) => aws.call(&commands::invalidate(id)).map(drop)?,
             None => say("  skipped: this stack has none"),
@@ -123,12 +113,12 @@ impl Deploy {
                 "  set this record where the domain's DNS is, if it isn't there: {record}"
             ));
         }
-        progress.next("Trying the chat");
+        progress.next(progress::TRIAL);
         if self.no_smoke {
             say("  skipped: --no-smoke");
         } else {
             let patience = Duration::from_secs(self.patience);
-            smoke::test_new(url, patience)
+            smoke::test(url, patience)
                 .map_err(|problem| self.does_not_work(url, &problem, record.as_deref()))?;
         }
         say(&format!("\nThe chat is at {url}"));
@@ -155,10 +145,9 @@ impl Deploy {
         let region = region(&Aws::new(&self.target), &self.target)?;
         let target = Target { region: Some(region.clone()), ..self.target.clone() };
         let aws = Aws::new(&target);
-        let identity = aws.call(&commands::identity())?;
-        let account = identity["Account"].as_str().unwrap_or_default();
+        let account = aws.account()?;
         say(&format!("  account {account}, region {region}"));
-        Ok((aws, Names::new(&target.stack, &region, account)))
+        Ok((aws, Names::new(&target.stack, &region, &account)))
     }
 
     /// The folder of the compiled functions.
@@ -242,7 +231,7 @@ impl Deploy {
             stack.iter().flat_map(|stack| stack.parameters.keys()).map(String::as_str).collect();
         let parameters = settings::parameters(&template.parameters(), &settings, &before);
         // The database's URL is on no command line, and not on the disk any longer than needed.
-        let file = private_file(&parameters)?;
+        let file = private_file(&parameters.into())?;
         let command = names.make_change_set(&format!("file://{}", file.path().display()));
         let made = aws.call(&command).map_err(|error| {
             let error = error.to_string();
@@ -290,87 +279,6 @@ impl Deploy {
             }
         }
     }
-
-    /// Names as a plan has them: what only AWS knows stands in angle brackets.
-    fn unknown_names(&self) -> (Aws, Names) {
-        let region = self.target.region.clone().unwrap_or_else(|| "<region>".to_owned());
-        let mut names = Names::new(&self.target.stack, &region, "<account>");
-        "<revision>".clone_into(&mut names.revision);
-        "<SiteBucket>".clone_into(&mut names.page);
-        names.kind = "<CREATE or UPDATE>";
-        "deploy-<random>".clone_into(&mut names.change_set);
-        (Aws::new(&Target { region: Some(region), ..self.target.clone() }), names)
-    }
-
-    /// The commands of [`Self::run`], in their order.
-    fn tell_plan(&self, template: &Template, settings: &[Setting]) -> Result<(), String> {
-        let (aws, names) = self.unknown_names();
-        let mut progress = Progress { step: 0 };
-        let tell = |commands: &[Vec<String>]| {
-            for command in commands {
-                say(&format!("  $ {}", aws.line(command)));
-            }
-        };
-        say("This would be done, and nothing of it is done now:");
-        progress.next("Tools and credentials");
-        if self.built.is_none() {
-            say("  $ cargo-lambda --version");
-        }
-        say("  $ aws --version");
-        tell(&[commands::identity()]);
-        progress.next("Functions");
-        match &self.built {
-            Some(built) => say(&format!("  those in {} are taken", built.display())),
-            None => {
-                say(&format!(
-                    "  $ cargo {}",
-                    Build::for_lambda(self.x86_64).arguments()?.join(" ")
-                ));
-            }
-        }
-        progress.next("The state of the stack");
-        tell(&[names.look()]);
-        say(
-            "  a stack at work is waited for; what is left of a failed first deployment is deleted",
-        );
-        progress.next("Uploading functions and template");
-        say(&format!("  {} with the functions of target/lambda", template.path().display()));
-        tell(&[names.find_uploads()]);
-        say("  and if there is none:");
-        tell(&[names.make_uploads(), names.package(), names.upload_template()]);
-        progress.next("The stack (the first time, its CDN takes five to ten minutes)");
-        say(
-            "  with these parameters, in a file that nobody else may read; others keep their values:",
-        );
-        for setting in settings.iter().chain([&Setting::new("Revision", "<revision>")]) {
-            say(&format!("    {}={}", setting.key, setting.shown()));
-        }
-        if !settings.iter().any(|setting| setting.key == "JwtSecretVersion") {
-            say("    JwtSecretVersion=<the secret's current version>, on an update, from:");
-            tell(&[commands::secret_versions("<JwtSecretArn>")]);
-        }
-        tell(&[
-            names.make_change_set("file://<parameters>"),
-            names.look_at_change_set(),
-            names.carry_out(),
-            names.look(),
-        ]);
-        progress.next("The page");
-        say(&format!(
-            "  static/ without its tests is made ready in {}",
-            names.work.join("site").display()
-        ));
-        tell(&names.upload_page());
-        progress.next("Telling the CDN");
-        tell(&[commands::invalidate("<DistributionId>")]);
-        progress.next("Trying the chat");
-        say(if self.no_smoke {
-            "  skipped: --no-smoke"
-        } else {
-            "  $ cargo xtask smoke --url <Url>"
-        });
-        Ok(())
-    }
 }
 
 /// The region that the AWS CLI takes, from whatever it is set up with.
@@ -411,55 +319,6 @@ fn current_version(aws: &Aws, secret: &str) -> Result<Option<Setting>, String> {
     Ok(current.map(|(version, _)| Setting::new("JwtSecretVersion", version)))
 }
 
-fn private_file(parameters: &[Value]) -> Result<tempfile::NamedTempFile, String> {
-    // Only its owner may read a file that tempfile makes.
-    let write = |file: tempfile::NamedTempFile| {
-        fs::write(file.path(), json!(parameters).to_string()).map(|()| file)
-    };
-    tempfile::NamedTempFile::new()
-        .and_then(write)
-        .map_err(|error| format!("cannot write a temporary file: {error}"))
-}
-
-/// What CloudFormation says of a change set without changes, in two ways.
-fn is_nothing_to_do(reason: &str) -> bool {
-    reason.contains("didn't contain changes") || reason.contains("No updates are to be performed")
-}
-
-fn failure(stack: &Stack, failed: &[String]) -> String {
-    let what = match stack.next() {
-        Next::Stuck(what) => what,
-        Next::DeleteAndCreate => {
-            "Put right what is named above, then run the same command: it clears away what is left and \
-             begins anew"
-                .to_owned()
-        }
-        _ => "The update was taken back: the chat runs as before. Put right what is named above, then \
-              run the same command"
-            .to_owned(),
-    };
-    let failed = failed.join("\n  ");
-    let cause = known_cause(&failed).map(|cause| format!("\n{cause}")).unwrap_or_default();
-    format!("the deployment has failed: {}.\n  {failed}{cause}\n{what}", stack.state())
-}
-
-/// What to do about refusals that nobody can guess the meaning of.
-fn known_cause(said: &str) -> Option<&'static str> {
-    if said.contains("account must be verified") {
-        Some(
-            "AWS lets new accounts have no CDN until it has looked at them: open a case in AWS's Support Center \
-             (\"Account and billing\", which is free) and ask for CloudFront; then deploy again",
-        )
-    } else if said.contains("Unrecognized resource types") && said.contains("AWS::DSQL::Cluster") {
-        Some(
-            "This region doesn't have Aurora DSQL. Deploy to one that has: --region us-east-1 or eu-west-1, for \
-             example. --database-url-from doesn't help here: the template names the cluster all the same",
-        )
-    } else {
-        None
-    }
-}
-
 /// The record that leads the chat's own name to the CDN, where the stack doesn't set it itself.
 fn record_to_set(stack: &Stack) -> Option<String> {
     let parameter = |name: &str| stack.parameters.get(name).filter(|value| !value.is_empty());
@@ -472,31 +331,4 @@ fn record_to_set(stack: &Stack) -> Option<String> {
 /// Where a stack's files are put together.
 fn work_folder(stack: &str) -> PathBuf {
     Path::new("target/deploy").join(stack)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refusals_of_new_accounts_and_regions_are_explained() {
-        for (said, expected) in [
-            (
-                "Distribution (AWS::CloudFront::Distribution): Access denied: Your account must be verified \
-                 before you can add new CloudFront resources",
-                Some("Support Center"),
-            ),
-            (
-                "Template format error: Unrecognized resource types: [AWS::DSQL::Cluster]",
-                Some("--region"),
-            ),
-            ("Unrecognized resource types: [AWS::Other::Thing]", None),
-        ] {
-            match (known_cause(said), expected) {
-                (None, None) => {}
-                (Some(cause), Some(expected)) => assert!(cause.contains(expected), "{cause}"),
-                (other, _) => panic!("{said}: {other:?}"),
-            }
-        }
-    }
 }

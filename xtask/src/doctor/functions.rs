@@ -82,14 +82,10 @@ pub(super) fn examine(findings: &mut Findings, aws: &Aws, stack: &Stack) {
 
 /// The functions' own names by those in the template.
 fn list(aws: &Aws, stack: &Stack) -> Result<BTreeMap<String, String>, AwsError> {
-    let answer =
-        aws.call(&["cloudformation", "list-stack-resources", "--stack-name", &stack.id])?;
-    let resources = answer["StackResourceSummaries"].as_array().into_iter().flatten();
-    let functions = resources.filter(|one| one["ResourceType"] == "AWS::Lambda::Function");
-    let text = |one: &Value, name: &str| one[name].as_str().map(str::to_owned);
-    Ok(functions
-        .filter_map(|one| Some((text(one, "LogicalResourceId")?, text(one, "PhysicalResourceId")?)))
-        .collect())
+    let resources = stack.resources(aws)?.into_iter();
+    let functions =
+        resources.filter(|one| one.kind == "AWS::Lambda::Function" && !one.id.is_empty());
+    Ok(functions.map(|one| (one.logical_id, one.id)).collect())
 }
 
 /// What is wrong with a function, and how to mend it where deploying again does not.

@@ -70,7 +70,7 @@ impl Doctor {
         let region = crate::deploy::region(&Aws::new(&self.target), &self.target)?;
         let aws = Aws::new(&Target { region: Some(region.clone()), ..self.target.clone() });
         let name = &self.target.stack;
-        aws.call(&["sts", "get-caller-identity"])?;
+        aws.account()?;
         let stack = Stack::find(&aws, name)?.ok_or_else(|| {
             format!(
                 "there is no stack {name} in {region}. Is it in another region or account (--region, \

@@ -47,8 +47,9 @@ pub(super) fn examine(findings: &mut Findings, stack: &Stack) {
         return findings
             .broken(&format!("page: {url} is answered {status}, without the page"), &deploy);
     }
-    let files =
-        ["/config.js".to_owned()].into_iter().chain(assets(&text).map(|file| format!("/{file}")));
+    let files = ["/config.js".to_owned()]
+        .into_iter()
+        .chain(site::links(&text).map(|file| format!("/{file}")));
     let mut problems = missing_headers("/", &headers, site::ASK);
     let mut count = 1;
     for file in files {
@@ -99,12 +100,6 @@ fn api(findings: &mut Findings, agent: &ureq::Agent, url: &str, deploy: &str) {
     }
 }
 
-/// The files that the page names.
-fn assets(page: &str) -> impl Iterator<Item = &str> {
-    let links = ["href=\"", "src=\""].into_iter().flat_map(|start| page.split(start).skip(1));
-    links.filter_map(|rest| rest.split('"').next())
-}
-
 fn missing_headers(file: &str, headers: &HeaderMap, cache: &str) -> Vec<String> {
     let value =
         |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -141,18 +136,8 @@ pub(super) fn judge_clock(findings: &mut Findings, whose: &str, there: i64) {
 
 /// Seconds since 1970 of `Wed, 25 Nov 2026 20:15:43 GMT`.
 fn seconds(date: &str) -> Option<i64> {
-    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    let words: Vec<&str> = date.split_whitespace().collect();
-    let [_, day, month, year, time, "GMT"] = words[..] else { return None };
-    let month = i64::try_from(MONTHS.find(month)? / 3).ok()? + 1;
-    let (day, year): (i64, i64) = (day.parse().ok()?, year.parse().ok()?);
-    // Years that begin in March have their leap day at the end.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days =
-        365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
-    let mut parts = time.split(':').map(|part| part.parse::<i64>().ok());
-    let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
-    Some(days * 86_400 + hour * 3600 + minute * 60 + second)
+    let date = httpdate::parse_http_date(date).ok()?;
+    Some(date.duration_since(UNIX_EPOCH).ok()?.as_secs().cast_signed())
 }
 
 #[cfg(test)]
@@ -171,11 +156,5 @@ mod tests {
         ] {
             assert_eq!(seconds(date), expected, "{date}");
         }
-    }
-
-    #[test]
-    fn the_page_names_its_files() {
-        let page = r#"<link href="assets/1/a.css"><img src="assets/1/b.svg">"#;
-        assert_eq!(assets(page).collect::<Vec<_>>(), ["assets/1/a.css", "assets/1/b.svg"]);
     }
 }
