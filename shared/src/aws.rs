@@ -21,17 +21,11 @@ pub struct Access {
 }
 
 impl Access {
-    /// With `credentials` (access key, secret key, session token), which a Lambda finds in its environment and which stay
-    /// the same for its life. Without them calls are signed with a made-up key, for local-dev.
-    pub fn new(region: Option<String>, credentials: [Option<String>; 3]) -> Self {
-        let [access_key, secret_key, session_token] = credentials;
-        let credentials = Credentials::new(
-            access_key.unwrap_or_else(|| "local".to_owned()),
-            secret_key.unwrap_or_else(|| "local".to_owned()),
-            session_token,
-            None,
-            "environment",
-        );
+    /// With the `credentials` that a Lambda finds in its environment and that stay the same for its life. Without them
+    /// calls are signed with a made-up key, for local-dev.
+    pub fn new(region: Option<String>, credentials: Option<Credentials>) -> Self {
+        let made_up = || Credentials::new("local", "local", None, None, "made up");
+        let credentials = credentials.unwrap_or_else(made_up);
         let http = aws_smithy_http_client::Builder::new()
             .pool_idle_timeout(HTTP_IDLE_TIME_MAX)
             .tls_provider(Provider::Rustls(CryptoMode::Ring))

@@ -35,7 +35,8 @@ pub type Scoped<F> = TaskLocalFuture<Invocation, F>;
 struct Inner {
     facts: Facts,
     origin: OnceLock<Origin>,
-    trace: Option<Trace>,
+    /// Only if X-Ray records it, and takes parts of it.
+    recorded: Option<Trace>,
     /// Only if somebody wants to know.
     measured: Option<Mutex<Measured>>,
     clock: Clock,
@@ -77,8 +78,8 @@ impl Invocation {
             cold_start: false,
             trace_id: None,
         };
-        let (origin, trace) = (OnceLock::new(), None);
-        Self(Arc::new(Inner { facts, origin, trace, measured: None, clock: Clock::system() }))
+        let (origin, clock) = (OnceLock::new(), Clock::system());
+        Self(Arc::new(Inner { facts, origin, recorded: None, measured: None, clock }))
     }
 
     /// Runs `work` as part of the handling of this event.
@@ -145,12 +146,11 @@ pub async fn time<T>(time: Time, work: impl Future<Output = T>) -> T {
     let done = work.await;
     let duration = began.elapsed();
     let _outside = CURRENT.try_with(|current| {
-        let is_traced =
-            current.0.trace.as_ref().is_some_and(|trace| trace.sampled_parent.is_some());
+        let is_recorded = current.0.recorded.is_some();
         let part = Part { name: time.name(), ended_at: current.0.clock.now(), duration };
         current.measure(|measured| {
             measured.measurements.time(time, duration);
-            measured.parts.extend(is_traced.then_some(part));
+            measured.parts.extend(is_recorded.then_some(part));
         });
     });
     done
@@ -184,18 +184,19 @@ impl Watch {
     pub fn begin(&self, request_id: &str, trace_header: Option<&str>) -> Invocation {
         let trace = trace_header.and_then(Trace::parse);
         let cold_start = self.is_cold.swap(false, Ordering::Relaxed);
-        let is_traced = self.daemon.is_some()
-            && trace.as_ref().is_some_and(|trace| trace.sampled_parent.is_some());
-        let is_measured = self.namespace.is_some() || is_traced;
+        let trace_id = trace.as_ref().map(|trace| trace.root.clone());
+        let recorded =
+            trace.filter(|trace| self.daemon.is_some() && trace.sampled_parent.is_some());
+        let is_measured = self.namespace.is_some() || recorded.is_some();
         let invocation = Invocation(Arc::new(Inner {
             facts: Facts {
                 function: self.function.to_owned(),
                 request_id: request_id.to_owned(),
                 cold_start,
-                trace_id: trace.as_ref().map(|trace| trace.root.clone()),
+                trace_id,
             },
             origin: OnceLock::new(),
-            trace,
+            recorded,
             measured: is_measured.then(Mutex::default),
             clock: self.clock.clone(),
         }));
@@ -219,7 +220,7 @@ impl Watch {
                     let now = self.clock.now();
                     (self.write)(&measurements.line(namespace, self.function, now, fields));
                 }
-                if let (Some(daemon), Some(trace)) = (&self.daemon, &current.0.trace) {
+                if let (Some(daemon), Some(trace)) = (&self.daemon, &current.0.recorded) {
                     daemon.tell(trace, &parts);
                 }
             });

@@ -4,6 +4,8 @@
 
 use std::{
     io::{Write, stdout},
+    ops::RangeInclusive,
+    str::FromStr,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -146,24 +148,11 @@ impl Settings {
     /// When it is not such a number.
     pub fn hasher(&self) -> Result<Hasher, SettingError> {
         let lowest = if self.store.is_sqlite() { 4 } else { 10 };
-        let cost = match self.lookup.get("BCRYPT_COST") {
-            None => Hasher::DEFAULT_COST,
-            Some(text) => text
-                .trim()
-                .parse()
-                .ok()
-                .filter(|cost| (lowest..=16).contains(cost))
-                .ok_or_else(|| {
-                    SettingError::new(
-                        "BCRYPT_COST",
-                        format!(
-                            "{text:?} is not allowed, it takes a whole number from {lowest} to 16 \
-                             (below 10 only where the database is SQLite)"
-                        ),
-                        "12",
-                    )
-                })?,
-        };
+        let taken = format!(
+            "it takes a whole number from {lowest} to 16 (below 10 only where the database is SQLite)"
+        );
+        let cost = self.number("BCRYPT_COST", lowest..=16, &taken, "12")?;
+        let cost = cost.unwrap_or(Hasher::DEFAULT_COST);
         Ok(Hasher::new(cost, self.hashing.clone()))
     }
 
@@ -214,21 +203,9 @@ impl Settings {
     /// # Errors
     /// When either setting is bad.
     pub fn management(&self) -> Result<Management, SettingError> {
-        let concurrency = match self.lookup.get("BROADCAST_CONCURRENCY") {
-            None => Management::DEFAULT_CONCURRENCY,
-            Some(text) => text
-                .trim()
-                .parse()
-                .ok()
-                .filter(|posts| (1..=1024).contains(posts))
-                .ok_or_else(|| {
-                    SettingError::new(
-                        "BROADCAST_CONCURRENCY",
-                        format!("{text:?} is not allowed, it takes a whole number from 1 to 1024"),
-                        "64",
-                    )
-                })?,
-        };
+        let taken = "it takes a whole number from 1 to 1024";
+        let concurrency = self.number("BROADCAST_CONCURRENCY", 1..=1024, taken, "64")?;
+        let concurrency = concurrency.unwrap_or(Management::DEFAULT_CONCURRENCY);
         Ok(Management::new(self.connections_endpoint()?, self.access(), concurrency))
     }
 
@@ -250,20 +227,9 @@ impl Settings {
     /// # Errors
     /// When one of them is bad.
     pub fn queue(&self) -> Result<Option<Queue>, SettingError> {
-        const LIMIT: &str = "BROADCAST_INLINE_LIMIT";
-        let inline_limit = match self.lookup.get(LIMIT) {
-            None => Queue::DEFAULT_INLINE_LIMIT,
-            Some(text) => text
-                .trim()
-                .parse()
-                .ok()
-                .filter(|connections| (1..=10_000).contains(connections))
-                .ok_or_else(|| {
-                    let problem =
-                        format!("{text:?} is not allowed, it takes a whole number from 1 to 10000");
-                    SettingError::new(LIMIT, problem, "500")
-                })?,
-        };
+        let taken = "it takes a whole number from 1 to 10000";
+        let inline_limit = self.number("BROADCAST_INLINE_LIMIT", 1..=10_000, taken, "500")?;
+        let inline_limit = inline_limit.unwrap_or(Queue::DEFAULT_INLINE_LIMIT);
         let url = self.url(
             "BROADCAST_QUEUE_URL",
             "the URL of a queue",
@@ -306,13 +272,7 @@ impl Settings {
     }
 
     fn access(&self) -> Access {
-        let access = || {
-            let credentials = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
-            Access::new(
-                self.lookup.get("AWS_REGION"),
-                credentials.map(|name| self.lookup.get(name)),
-            )
-        };
+        let access = || Access::new(self.lookup.get("AWS_REGION"), credentials(&self.lookup));
         self.access.get_or_init(access).clone()
     }
 
@@ -349,21 +309,26 @@ impl Settings {
         example: &'static str,
     ) -> Result<Duration, SettingError> {
         const YEAR: u64 = 366 * 24 * 60 * 60;
+        let taken = format!("it takes whole seconds from 1 to {YEAR}");
+        let seconds = self.number(name, 1..=YEAR, &taken, example)?;
+        Ok(Duration::from_secs(seconds.unwrap_or(default)))
+    }
+
+    /// A number in `range`, which `taken` puts into words; none if it is not set.
+    fn number<N: FromStr + PartialOrd>(
+        &self,
+        name: &'static str,
+        range: RangeInclusive<N>,
+        taken: &str,
+        example: &'static str,
+    ) -> Result<Option<N>, SettingError> {
         let Some(text) = self.lookup.get(name) else {
-            return Ok(Duration::from_secs(default));
+            return Ok(None);
         };
-        text.trim()
-            .parse()
-            .ok()
-            .filter(|seconds| (1..=YEAR).contains(seconds))
-            .map(Duration::from_secs)
-            .ok_or_else(|| {
-                SettingError::new(
-                    name,
-                    format!("{text:?} is not allowed, it takes whole seconds from 1 to {YEAR}"),
-                    example,
-                )
-            })
+        let number = text.trim().parse().ok().filter(|number| range.contains(number));
+        number.map(Some).ok_or_else(|| {
+            SettingError::new(name, format!("{text:?} is not allowed, {taken}"), example)
+        })
     }
 }
 

@@ -21,7 +21,7 @@ use shared::{
     store::{Status, Store},
 };
 
-use resource::{Request, RequestType, Roles};
+use resource::{Request, Wish};
 
 /// How long before the next try when the database is away: a cluster or an IAM role may be new.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -109,12 +109,10 @@ impl Migrate {
     /// can't be told this fails, so that Lambda asks again.
     async fn serve_cloudformation(&self, event: Value, deadline: u64) -> Result<Value> {
         let request = Request::read(&event)?;
-        let outcome = match request.properties {
-            Ok(_) if request.kind == RequestType::Delete => Ok(None),
-            Ok(ref roles) => {
-                self.bring_up_to_date(roles, self.time_until(deadline)).await.map(Some)
-            }
-            Err(ref problem) => Err(problem.clone()),
+        let outcome = match &request.wish {
+            Ok(None) => Ok(None),
+            Ok(Some(wish)) => self.grant(wish, self.time_until(deadline)).await.map(Some),
+            Err(problem) => Err(problem.clone()),
         };
         if let Err(reason) = &outcome {
             tracing::error!(%reason, "the deployment fails");
@@ -129,15 +127,15 @@ impl Migrate {
         Duration::from_millis(deadline.saturating_sub(now)).saturating_sub(TIME_TO_TELL)
     }
 
-    /// Migrates and keeps roles; again as long as the database is away and there is time. Says why it could not.
-    async fn bring_up_to_date(&self, roles: &Roles, time: Duration) -> Result<Migrated, String> {
-        if let Some(problem) = roles.problem_on(self.store.database()) {
+    /// Does what is wished for; again as long as the database is away and there is time. Says why it could not.
+    async fn grant(&self, wish: &Wish, time: Duration) -> Result<Migrated, String> {
+        if let Some(problem) = wish.problem_on(self.store.database()) {
             return Err(problem);
         }
         let mut last = None;
         let patiently = async {
             loop {
-                match self.migrate_and_keep(roles).await {
+                match self.grant_now(wish).await {
                     Err(Error::Unavailable(cause)) => {
                         last = Some(shared::error::causes(&*cause));
                         tokio::time::sleep(PATIENCE).await;
@@ -159,15 +157,19 @@ impl Migrate {
         }
     }
 
-    async fn migrate_and_keep(&self, roles: &Roles) -> Result<Migrated> {
-        if roles.tidy {
-            self.store.take_stray_privileges().await?;
-            return Ok(Migrated { steps_applied: 0 });
+    async fn grant_now(&self, wish: &Wish) -> Result<Migrated> {
+        match wish {
+            Wish::Schema { roles, roles_before } => {
+                let migrated = self.migrate().await?;
+                if let Some(roles) = roles {
+                    self.store.keep_roles(roles, roles_before.as_ref()).await?;
+                }
+                Ok(migrated)
+            }
+            Wish::Tidiness => {
+                self.store.take_stray_privileges().await?;
+                Ok(Migrated { steps_applied: 0 })
+            }
         }
-        let migrated = self.migrate().await?;
-        if let Some(arns) = &roles.now {
-            self.store.keep_roles(Some(arns), roles.before.as_ref()).await?;
-        }
-        Ok(migrated)
     }
 }

@@ -19,8 +19,8 @@ const PHYSICAL_ID: &str = "schema";
 const ANSWER_BYTES_MAX: usize = 4096;
 
 /// What is to happen to the resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) enum RequestType {
+#[derive(Deserialize)]
+enum RequestType {
     /// It is new.
     Create,
     /// It has other properties.
@@ -31,24 +31,26 @@ pub(crate) enum RequestType {
 
 /// A request.
 pub(crate) struct Request {
-    pub(crate) kind: RequestType,
     /// Where the answer goes. Who has it can answer.
     pub(crate) response_url: String,
     stack_id: String,
     id: String,
     logical_resource_id: String,
-    /// Or what is wrong with them.
-    pub(crate) properties: Result<Roles, String>,
+    /// Or what is wrong with the properties. Nothing is wished for when the resource is to go: the data is kept.
+    pub(crate) wish: Result<Option<Wish>, String>,
 }
 
-/// IAM's roles of the functions, which are needed on Aurora DSQL only.
-#[derive(Default)]
-pub(crate) struct Roles {
-    pub(crate) now: Option<RoleArns>,
-    /// Those of the deployment before, whose functions run until they are updated.
-    pub(crate) before: Option<RoleArns>,
-    /// All functions are updated: what roles may no longer do is to be taken from them, and nothing else is to be done.
-    pub(crate) tidy: bool,
+/// What the properties ask for.
+pub(crate) enum Wish {
+    /// Before functions are updated: the schema, and on Aurora DSQL roles that IAM's roles of the functions may take on.
+    Schema {
+        /// Needed on Aurora DSQL only.
+        roles: Option<RoleArns>,
+        /// Those of the deployment before, whose functions run until they are updated.
+        roles_before: Option<RoleArns>,
+    },
+    /// After all functions are updated: what roles may no longer do is taken from them.
+    Tidiness,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +69,7 @@ struct Envelope {
 }
 
 /// `ServiceToken` is CloudFormation's, and changes of `Revision` just make it ask.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Properties {
     #[serde(rename = "ServiceToken")]
@@ -78,7 +80,6 @@ struct Properties {
     _revision: Option<Value>,
     roles: Option<BTreeMap<String, String>>,
     /// CloudFormation makes texts of everything.
-    #[serde(default)]
     tidy: Option<String>,
 }
 
@@ -91,20 +92,19 @@ impl Request {
         let envelope = Envelope::deserialize(event).map_err(|error| {
             Error::Malformed(format!("The event is not the request of a custom resource: {error}."))
         })?;
-        let properties = match envelope.request_type {
-            RequestType::Delete => Ok(Roles::default()),
-            _ => Roles::read(&envelope.resource_properties).map(|roles| {
-                let before = Roles::read(&envelope.old_resource_properties).ok();
-                Roles { before: before.and_then(|roles| roles.now), ..roles }
-            }),
+        let wish = match envelope.request_type {
+            RequestType::Delete => Ok(None),
+            RequestType::Create | RequestType::Update => {
+                Wish::read(&envelope.resource_properties, &envelope.old_resource_properties)
+                    .map(Some)
+            }
         };
         Ok(Self {
-            kind: envelope.request_type,
             response_url: envelope.response_url,
             stack_id: envelope.stack_id,
             id: envelope.request_id,
             logical_resource_id: envelope.logical_resource_id,
-            properties,
+            wish,
         })
     }
 
@@ -135,39 +135,49 @@ impl Request {
     }
 }
 
-impl Roles {
-    fn read(properties: &Value) -> Result<Self, String> {
-        if properties.is_null() {
-            return Ok(Self::default());
+impl Wish {
+    fn read(properties: &Value, before: &Value) -> Result<Self, String> {
+        let Properties { roles, tidy, .. } = Properties::read(properties)?;
+        match tidy.as_deref() {
+            None => {
+                let before = Properties::read(before).and_then(|before| role_arns(before.roles));
+                Ok(Self::Schema { roles: role_arns(roles)?, roles_before: before.ok().flatten() })
+            }
+            Some("true") => Ok(Self::Tidiness),
+            Some(_) => Err("The property Tidy is something else than true.".to_owned()),
         }
-        let properties = Properties::deserialize(properties).map_err(|error| {
-            format!("The properties cannot be read, they are Revision and Roles, or Revision and Tidy: {error}.")
-        })?;
-        let tidy = match properties.tidy.as_deref() {
-            None => false,
-            Some("true") => true,
-            Some(_) => return Err("The property Tidy is something else than true.".to_owned()),
-        };
-        let now = properties.roles.map(RoleArns::new).transpose();
-        let now = now.map_err(|problem| format!("The property Roles {problem}."))?;
-        Ok(Self { now, before: None, tidy })
     }
 
-    /// What is wrong with these roles for such a database.
+    /// What is wrong with it for such a database.
     pub(crate) fn problem_on(&self, database: Database) -> Option<String> {
-        match (database, &self.now) {
-            (Database::Dsql, _) if self.tidy => None,
-            (Database::Dsql, None) => Some(
+        match (database, self) {
+            (Database::Dsql, Self::Schema { roles: None, .. }) => Some(
                 "The property Roles is missing: Aurora DSQL takes the ARN of each function's IAM role by the name of the \
                  function."
                     .to_owned(),
             ),
-            (Database::Postgres | Database::Sqlite, roles) if self.tidy || roles.is_some() => Some(
+            (Database::Dsql, _) | (_, Self::Schema { roles: None, .. }) => None,
+            (Database::Postgres | Database::Sqlite, _) => Some(
                 "The property Roles is of use on Aurora DSQL only; without it, all functions connect by DATABASE_URL as it \
                  is. Leave it out."
                     .to_owned(),
             ),
-            _ => None,
         }
     }
+}
+
+impl Properties {
+    fn read(properties: &Value) -> Result<Self, String> {
+        if properties.is_null() {
+            return Ok(Self::default());
+        }
+        Self::deserialize(properties).map_err(|error| {
+            format!("The properties cannot be read, they are Revision and Roles, or Revision and Tidy: {error}.")
+        })
+    }
+}
+
+fn role_arns(roles: Option<BTreeMap<String, String>>) -> Result<Option<RoleArns>, String> {
+    let roles = roles.map(RoleArns::new).transpose();
+    roles.map_err(|problem| format!("The property Roles {problem}."))
 }

@@ -205,7 +205,7 @@ async fn migrations_survive_conflicts(world: World) {
     let migrations = (0..2).map(async |_| {
         let store = world.store_at(&dsql.url("admin"));
         store.migrate(&Clock::system()).await.unwrap();
-        store.keep_roles(Some(&role_arns("chat")), None).await.unwrap();
+        store.keep_roles(&role_arns("chat"), None).await.unwrap();
         store.close().await;
     });
     futures_util::future::join_all(migrations).await;

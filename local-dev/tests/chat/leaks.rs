@@ -164,7 +164,11 @@ async fn what_holds_a_secret_does_not_print_it(world: World) {
         session_token: Some(SECRET.into()),
         ..Credentials::default()
     };
-    let some = || Some(SECRET.to_owned());
+    let access = || {
+        let secret = || SECRET.to_owned();
+        let own = aws_credential_types::Credentials::new;
+        Access::new(None, Some(own(secret(), secret(), Some(secret()), None, "test")))
+    };
     let variables = || BTreeMap::from([("JWT_SECRET".to_owned(), SECRET.to_owned())]);
     let mut config = lambda::Config::new("Shop", "bootstrap");
     config.environment = variables().into_iter().collect();
@@ -188,9 +192,9 @@ async fn what_holds_a_secret_does_not_print_it(world: World) {
         lookup,
         Settings::new(settings, Clock::system(), 1).unwrap(),
         credentials,
-        Management::new(None, Access::new(None, [some(), some(), some()]), 1),
-        Access::new(None, [some(), some(), some()]),
-        Queue::new("http://queue".to_owned(), 1, None, Access::new(None, [some(), some(), some()])),
+        Management::new(None, access(), 1),
+        access(),
+        Queue::new("http://queue".to_owned(), 1, None, access()),
         config,
         invocation,
         EnvVars::for_all(variables()),

@@ -87,6 +87,13 @@ impl Watched {
         }))
     }
 
+    /// Has `message` handle what a connection says, and says what was told of it.
+    async fn told_of_saying(&self, message: &message::Message, id: &str, text: &str) -> Told {
+        let (answer, told) = self.told_of(handle_websocket(message, &says(id, text))).await;
+        answer.unwrap();
+        told.unwrap()
+    }
+
     /// What was told of the latest event.
     fn told(&self) -> Option<Told> {
         let mut lines = self.lines.lock().unwrap();
@@ -120,10 +127,7 @@ async fn every_post_is_counted_by_what_became_of_it(world: World) {
     world.clock.advance(Duration::from_mins(1));
     let watched = Watched::of(&world, "message", &[("CONNECTIONS_ENDPOINT", &posts.endpoint)]);
     let message = message::Message::new(&watched.settings).unwrap();
-    let (answer, told) =
-        watched.told_of(handle_websocket(&message, &says("fine", "anybody?"))).await;
-    answer.unwrap();
-    let told = told.unwrap();
+    let told = watched.told_of_saying(&message, "fine", "anybody?").await;
     assert_eq!(told.dimensions["Function"], "message");
     let counts = |told: &Told| {
         ["Deliveries", "Gone", "Failed", "ColdStarts", "Queued"].map(|name| told.count(name))
@@ -140,9 +144,7 @@ async fn every_post_is_counted_by_what_became_of_it(world: World) {
     assert_eq!(told.line["cold_start"], true);
 
     // The next event begins at nothing.
-    let (answer, told) = watched.told_of(handle_websocket(&message, &says("fine", "you?"))).await;
-    answer.unwrap();
-    let told = told.unwrap();
+    let told = watched.told_of_saying(&message, "fine", "you?").await;
     assert_eq!(counts(&told), [4, 0, 2, 0, 0], "{}", told.line);
     assert_eq!(told.line["cold_start"], false);
 }
@@ -164,10 +166,7 @@ async fn a_silent_queue_costs_the_time_of_one_call(world: World) {
     ];
     let watched = Watched::of(&world, "message", &settings);
     let message = message::Message::new(&watched.settings).unwrap();
-    let (answer, told) =
-        watched.told_of(handle_websocket(&message, &says("000", "everybody!"))).await;
-    answer.unwrap();
-    let told = told.unwrap();
+    let told = watched.told_of_saying(&message, "000", "everybody!").await;
     assert_eq!([told.count("Queued"), told.count("Deliveries")], [0, 201], "{}", told.line);
     // Two seconds and what the posts take, not three times as much.
     assert!((2000.0..5500.0).contains(&told.times["FanOutTime"]), "{}", told.line);
@@ -219,10 +218,7 @@ async fn shards_left_to_the_queue_are_counted(world: World) {
     settings.push(("CONNECTIONS_ENDPOINT", &posts.endpoint));
     let watched = Watched::of(&world, "message", &settings);
     let message = message::Message::new(&watched.settings).unwrap();
-    let (answer, told) =
-        watched.told_of(handle_websocket(&message, &says("00", "everybody!"))).await;
-    answer.unwrap();
-    let told = told.unwrap();
+    let told = watched.told_of_saying(&message, "00", "everybody!").await;
     assert_eq!([told.count("Queued"), told.count("Deliveries")], [13, 1], "{}", told.line);
 
     let watched = Watched::of(&world, "broadcast", &settings);

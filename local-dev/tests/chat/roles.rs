@@ -162,7 +162,7 @@ async fn privileges_are_what_the_table_says(world: World) {
     owner.execute("revoke select on messages from messages").await.unwrap();
     owner.execute("revoke insert, update on send_rates from message").await.unwrap();
     let admin = world.store_at(&world.dsql().url("admin"));
-    admin.keep_roles(Some(&role_arns("chat")), None).await.unwrap();
+    admin.keep_roles(&role_arns("chat"), None).await.unwrap();
     let with_stray: Vec<(String, String, String)> =
         sqlx::query_as(sql).fetch_all(&mut owner).await.unwrap();
     assert!(with_stray.len() > due.len(), "nothing is taken while old functions may run");

@@ -1,7 +1,7 @@
 //! What functions are given, against what their code reads.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
@@ -44,17 +44,24 @@ const LAMBDAS_OWN: [&str; 4] =
 /// The SDKs' own, for tests, and what is there only while X-Ray is.
 const OPTIONAL: [&str; 2] = ["AWS_ENDPOINT_URL_SQS", "AWS_XRAY_DAEMON_ADDRESS"];
 
-/// Builds the function `name` as its program does, from these variables. Says which of them its code has asked for.
-pub(crate) fn start(
+/// Builds the function `name` as its program does, from the variables that `function` has in the template, but for one.
+/// Says which of them its code has asked for.
+pub(crate) fn start_without(
+    left_out: &str,
     name: &str,
-    variables: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    function: &Value,
 ) -> Result<BTreeSet<String>, SettingError> {
+    let mut given: BTreeMap<String, String> =
+        LAMBDAS_OWN.map(|name| (name.to_owned(), "something".to_owned())).into();
+    let variables = variables(function);
+    given.extend(variables.iter().map(|(name, value)| ((*name).clone(), sample(name, value))));
+    given.remove(left_out);
     let asked = Arc::new(Mutex::new(BTreeSet::new()));
     let lookup = Lookup::from_fn({
         let asked = Arc::clone(&asked);
         move |name| {
             asked.lock().unwrap().insert(name.to_owned());
-            variables(name).or_else(|| LAMBDAS_OWN.contains(&name).then(|| "something".to_owned()))
+            given.get(name).cloned()
         }
     });
     let settings = Settings::new(lookup, Clock::system(), 1)?;
@@ -76,13 +83,18 @@ pub(crate) fn start(
     Ok(asked)
 }
 
+/// The same with all of them.
+pub(crate) fn start(name: &str, function: &Value) -> Result<BTreeSet<String>, SettingError> {
+    start_without("", name, function)
+}
+
 /// The variables that a function has in the template.
-pub(crate) fn variables(function: &Value) -> Vec<(&String, &Value)> {
+fn variables(function: &Value) -> Vec<(&String, &Value)> {
     function["Environment"]["Variables"].as_object().unwrap().iter().collect()
 }
 
 /// A value such as a variable has once the stack is there.
-pub(crate) fn sample(name: &str, value: &Value) -> String {
+fn sample(name: &str, value: &Value) -> String {
     match name {
         "DATABASE_URL" => {
             let url = value["Fn::Sub"].as_str().map_or_else(|| text(value), str::to_owned);
@@ -106,14 +118,7 @@ fn variables_have_readers(template: &Template) {
     for (id, name, function) in stack.functions() {
         let given: BTreeSet<String> =
             variables(function).into_iter().map(|(name, _)| name.clone()).collect();
-        let values: Vec<_> = variables(function)
-            .into_iter()
-            .map(|(name, value)| (name.clone(), sample(name, value)))
-            .collect();
-        let find = move |name: &str| {
-            values.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone())
-        };
-        let read = start(&name, find).unwrap();
+        let read = start(&name, function).unwrap();
         let unread: Vec<_> = given.difference(&read).collect();
         assert!(unread.is_empty(), "{id} has variables that its code doesn't read: {unread:?}");
         let lacking: Vec<_> = read
@@ -135,20 +140,11 @@ fn variables_are_taken(template: &Template) {
     let others = [template.plain(), template.with(&POSTGRES), template.with(&EVERYTHING)];
     for stack in limits.into_iter().chain(others) {
         for (id, name, function) in stack.functions() {
-            let values: Vec<_> = variables(function)
-                .into_iter()
-                .map(|(name, value)| (name.clone(), sample(name, value)))
-                .collect();
-            for left_out in values.iter().map(|(name, _)| name.clone()).chain([String::new()]) {
-                let values = values.clone();
-                let without = left_out.clone();
-                let find = move |name: &str| {
-                    let mut values = values.iter().filter(|(given, _)| *given != without);
-                    values.find(|(given, _)| given == name).map(|(_, value)| value.clone())
-                };
-                let started = start(&name, find);
-                let is_needed = ["DATABASE_URL", "JWT_SECRET", "CONNECTIONS_ENDPOINT"]
-                    .contains(&left_out.as_str());
+            let names = variables(function).into_iter().map(|(name, _)| name.as_str());
+            for left_out in names.chain([""]) {
+                let started = start_without(left_out, &name, function);
+                let is_needed =
+                    ["DATABASE_URL", "JWT_SECRET", "CONNECTIONS_ENDPOINT"].contains(&left_out);
                 assert_eq!(started.is_err(), is_needed, "{id} without {left_out:?}: {started:?}");
             }
         }

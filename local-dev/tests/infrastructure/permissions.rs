@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Test,
-    functions::{start, variables},
+    functions::start,
     stack::{EVERYTHING, POSTGRES, Stack, Template, text},
 };
 
@@ -59,20 +59,7 @@ fn name(resource: &Value) -> String {
 
 /// What a function's code does, by the settings that it asks for and by what is known of it here.
 fn needed(stack: &Stack, id: &str, function: &str, is_traced: bool) -> BTreeSet<Right> {
-    let properties = stack.properties(id);
-    let values: Vec<(String, String)> = variables(properties)
-        .into_iter()
-        .map(|(name, _)| {
-            (
-                name.clone(),
-                super::functions::sample(name, &properties["Environment"]["Variables"][name]),
-            )
-        })
-        .collect();
-    let asked = start(function, move |name| {
-        values.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone())
-    });
-    let asked = asked.unwrap();
+    let asked = start(function, stack.properties(id)).unwrap();
     let logs = format!("{id}Logs.Arn");
     let mut rights =
         BTreeSet::from([right("logs:CreateLogStream", &logs), right("logs:PutLogEvents", &logs)]);

@@ -143,18 +143,18 @@ mod on_postgres {
     use super::{Privilege, ROLES, RoleArns};
     use crate::{
         error::Result,
-        store::{Database, Store, dsql, with_db},
+        store::{Store, dsql, with_db},
     };
 
     impl Store {
-        /// Makes the roles and gives them what they may do. On Aurora DSQL lets `arns` take them on, and takes that from all
+        /// Makes the roles of Aurora DSQL and gives them what they may do. Lets `arns` take them on, and takes that from all
         /// others but `arns_before`, whose functions may still run. Again changes nothing.
         ///
         /// # Errors
         /// When the database is away or refuses something.
         pub async fn keep_roles(
             &self,
-            arns: Option<&RoleArns>,
+            arns: &RoleArns,
             arns_before: Option<&RoleArns>,
         ) -> Result<()> {
             let there: Vec<String> = with_db!(self.writer, |db| {
@@ -163,14 +163,9 @@ mod on_postgres {
             for role in ROLES.iter().filter(|role| !there.iter().any(|name| name == role.name)) {
                 self.make_role(role.name).await?;
             }
-            if self.database() == Database::Dsql {
-                self.open_schema().await?;
-            }
+            self.open_schema().await?;
             self.grant_privileges().await?;
-            match arns {
-                Some(arns) => self.keep_arns(arns, arns_before).await,
-                None => Ok(()),
-            }
+            self.keep_arns(arns, arns_before).await
         }
 
         /// Takes from the roles what they may no longer do. Not before the last function that did it is gone.
@@ -205,7 +200,7 @@ mod on_postgres {
                 .fetch_all(db)
                 .await
             });
-            // What is granted again does no harm.
+            // Where that can't be known, all is granted again, which does no harm.
             let open = open.unwrap_or_default();
             for role in ROLES.iter().filter(|role| !open.iter().any(|name| name == role.name)) {
                 let sql = format!("grant usage on schema {} to \"{}\"", dsql::SCHEMA, role.name);
@@ -215,6 +210,7 @@ mod on_postgres {
         }
 
         async fn grant_privileges(&self) -> Result<()> {
+            // Likewise.
             let there = self.privileges().await.unwrap_or_default();
             for role in ROLES {
                 for (table, privileges) in role.tables {

@@ -13,10 +13,8 @@ use axum::{
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{ServerConfig, pki_types::PrivateKeyDer},
-};
+
+use super::tls;
 
 /// A request that somebody made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,18 +66,7 @@ impl FakeConnections {
 
 /// Serves over TLS on the host `localhost`, and says which file has the certificate to trust.
 pub fn serve_over_tls(listener: TcpListener, router: Router) -> NamedTempFile {
-    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let certificate = NamedTempFile::new().unwrap();
-    std::fs::write(certificate.path(), own.cert.pem()).unwrap();
-    let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
-    let ring = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(ring)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![own.cert.der().clone()], key)
-        .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (acceptor, certificate) = tls::server();
     let service = TowerToHyperService::new(router);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {

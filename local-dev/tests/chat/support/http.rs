@@ -1,9 +1,8 @@
 //! An HTTP client that holds every answer it gets against the OpenAPI description.
 
-use std::error::Error;
-
 use reqwest::{Method, Request, RequestBuilder, Response, StatusCode, header::HeaderMap};
 use serde_json::Value;
+use shared::error::causes;
 
 use super::{
     descriptions::Descriptions,
@@ -77,11 +76,11 @@ impl Client {
     /// What has happened to the connection.
     pub async fn try_execute(&self, request: Request) -> Result<Response, String> {
         if request.url().scheme() == "https" {
-            let request = http::Request::try_from(request).map_err(|error| chain(&error))?;
-            let response = self.https.request(request).await.map_err(|error| chain(&error))?;
+            let request = http::Request::try_from(request).map_err(|error| causes(&error))?;
+            let response = self.https.request(request).await.map_err(|error| causes(&error))?;
             return Ok(response.map(reqwest::Body::wrap).into());
         }
-        self.http.execute(request).await.map_err(|error| chain(&error))
+        self.http.execute(request).await.map_err(|error| causes(&error))
     }
 
     /// Sends a request and checks its answer.
@@ -124,15 +123,4 @@ impl Client {
         Descriptions::get().check_answer(&method, &path, status, &headers, &body);
         Answer { status, headers, body }
     }
-}
-
-/// An error and all that has led to it, on one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

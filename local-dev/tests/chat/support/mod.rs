@@ -342,7 +342,7 @@ impl World {
         });
         let admin = Settings::new(lookup.clone(), self.clock.clock(), 1).unwrap().store();
         admin.migrate(&self.clock.clock()).await.unwrap();
-        admin.keep_roles(Some(&role_arns("chat")), None).await.unwrap();
+        admin.keep_roles(&role_arns("chat"), None).await.unwrap();
         admin.close().await;
         Chat::start_in_roles(lookup, self.clock.clock(), |name| dsql.url(name)).unwrap()
     }

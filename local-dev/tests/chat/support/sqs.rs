@@ -69,7 +69,7 @@ impl Sqs {
         let endpoint = timeout(PATIENCE, endpoint).await.expect("it starts in time");
         // It writes a line for each call.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let access = Access::new(Some(REGION.to_owned()), [None, None, None]);
+        let access = Access::new(Some(REGION.to_owned()), None);
         let config = Builder::new()
             .behavior_version(BehaviorVersion::latest())
             .region(access.region)

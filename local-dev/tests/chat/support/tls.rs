@@ -1,4 +1,4 @@
-//! Clients that speak TLS and trust whom the machine trusts, or the file that `SSL_CERT_FILE` names.
+//! TLS: clients that trust whom the machine trusts, or the file that `SSL_CERT_FILE` names; servers of the host `localhost`.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,7 +7,12 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
+use local_dev::certificate::Certificate;
+use tempfile::NamedTempFile;
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ClientConfig, RootCertStore, crypto::ring},
+};
 
 pub type HttpsClient = Client<HttpsConnector<HttpConnector>, reqwest::Body>;
 
@@ -28,4 +33,17 @@ pub fn client() -> HttpsClient {
     let connector = HttpsConnectorBuilder::new().with_tls_config(config().as_ref().clone());
     let connector = connector.https_only().enable_http1().build();
     Client::builder(TokioExecutor::new()).build(connector)
+}
+
+/// What a server takes connections with, and the file with the certificate to trust.
+pub fn server() -> (TlsAcceptor, NamedTempFile) {
+    const END: &str = "-----END CERTIFICATE-----";
+    let own = Certificate::generate(&[]).unwrap();
+    let [(_, bundle), ..] = own.variables();
+    // Only its own: all that the system trusts would be read for each connection.
+    let bundle = std::fs::read_to_string(bundle).unwrap();
+    let end = bundle.find(END).unwrap() + END.len();
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &bundle[..end]).unwrap();
+    (TlsAcceptor::from(own.server), file)
 }

@@ -15,7 +15,6 @@ use std::{
     time::Duration,
 };
 
-use local_dev::certificate::Certificate;
 use sqlx::{
     Connection, Executor, PgConnection,
     postgres::{PgConnectOptions, PgSslMode},
@@ -25,6 +24,8 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
 use rules::Kind;
+
+use super::tls;
 
 /// Where the cluster is.
 pub const REGION: &str = "eu-west-1";
@@ -69,10 +70,10 @@ impl Dsql {
             grant select on sys.iam_pg_role_mappings to public";
         owner.execute(catalogue).await.unwrap();
         owner.close().await.unwrap();
-        let own = Certificate::generate(&[]).unwrap();
+        let (acceptor, certificate) = tls::server();
         let state = Arc::new(State {
             url: url::Url::parse(url).unwrap(),
-            acceptor: TlsAcceptor::from(Arc::clone(&own.server)),
+            acceptor,
             conflicts: Mutex::new(Box::new(|| false)),
             conflicted: AtomicU32::new(0),
             refused: Mutex::default(),
@@ -91,7 +92,7 @@ impl Dsql {
                 }
             }
         });
-        Self { port, certificate: first_of(&own), state, task }
+        Self { port, certificate, state, task }
     }
 
     /// The URL of the cluster for a role.
@@ -169,17 +170,6 @@ impl Dsql {
         }
         mappings
     }
-}
-
-/// A file with nothing but a certificate: all that the system trusts would be read for each connection.
-fn first_of(certificate: &Certificate) -> NamedTempFile {
-    const END: &str = "-----END CERTIFICATE-----";
-    let [(_, bundle), ..] = certificate.variables();
-    let bundle = std::fs::read_to_string(bundle).unwrap();
-    let file = NamedTempFile::new().unwrap();
-    let end = bundle.find(END).unwrap() + END.len();
-    std::fs::write(file.path(), &bundle[..end]).unwrap();
-    file
 }
 
 impl Drop for Dsql {
