@@ -30,6 +30,7 @@ pub mod chat;
 pub mod clock;
 pub mod error;
 pub mod frame;
+mod hs256;
 pub mod http;
 pub mod invocation;
 pub mod json;

@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::{
-    aws::Access,
+    aws::{Access, Trust},
     clock::Clock,
     error::causes,
     invocation::Watch,
@@ -271,8 +271,13 @@ impl Settings {
         Ok(Watch::new(function, self.clock(), namespace, daemon, write))
     }
 
+    /// Access to AWS. `SSL_CERT_FILE`, as local-dev sets it, names others to trust than Amazon's authorities.
     fn access(&self) -> Access {
-        let access = || Access::new(self.lookup.get("AWS_REGION"), credentials(&self.lookup));
+        let access = || {
+            let is_named = self.lookup.get("SSL_CERT_FILE").is_some();
+            let trust = if is_named { Trust::Machine } else { Trust::Amazon };
+            Access::new(self.lookup.get("AWS_REGION"), credentials(&self.lookup), trust)
+        };
         self.access.get_or_init(access).clone()
     }
 

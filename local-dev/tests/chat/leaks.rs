@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use shared::{
     account::{Password, Username},
-    aws::Access,
+    aws::{Access, Trust},
     clock::{Clock, UnixMillis},
     management::Management,
     password::{Hasher, Hashing},
@@ -167,7 +167,8 @@ async fn what_holds_a_secret_does_not_print_it(world: World) {
     let access = || {
         let secret = || SECRET.to_owned();
         let own = aws_credential_types::Credentials::new;
-        Access::new(None, Some(own(secret(), secret(), Some(secret()), None, "test")))
+        let credentials = own(secret(), secret(), Some(secret()), None, "test");
+        Access::new(None, Some(credentials), Trust::Amazon)
     };
     let variables = || BTreeMap::from([("JWT_SECRET".to_owned(), SECRET.to_owned())]);
     let mut config = lambda::Config::new("Shop", "bootstrap");

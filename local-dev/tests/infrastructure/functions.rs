@@ -41,8 +41,8 @@ const DEFAULTS: [&str; 7] = [
 const LAMBDAS_OWN: [&str; 4] =
     ["AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
-/// The SDKs' own, for tests, and what is there only while X-Ray is.
-const OPTIONAL: [&str; 2] = ["AWS_ENDPOINT_URL_SQS", "AWS_XRAY_DAEMON_ADDRESS"];
+/// For tests and local-dev, and what is there only while X-Ray is.
+const OPTIONAL: [&str; 3] = ["AWS_ENDPOINT_URL_SQS", "AWS_XRAY_DAEMON_ADDRESS", "SSL_CERT_FILE"];
 
 /// Builds the function `name` as its program does, from the variables that `function` has in the template, but for one.
 /// Says which of them its code has asked for.

@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
-use shared::aws::Access;
+use shared::aws::{Access, Trust};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     net::TcpListener,
@@ -69,7 +69,7 @@ impl Sqs {
         let endpoint = timeout(PATIENCE, endpoint).await.expect("it starts in time");
         // It writes a line for each call.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let access = Access::new(Some(REGION.to_owned()), None);
+        let access = Access::new(Some(REGION.to_owned()), None, Trust::Amazon);
         let config = Builder::new()
             .behavior_version(BehaviorVersion::latest())
             .region(access.region)
