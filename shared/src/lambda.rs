@@ -26,6 +26,7 @@ use crate::{
     invocation::{self, Scoped, Watch},
     logging,
     settings::{Lookup, SettingError, Settings},
+    store::Store,
     websocket::{self, Answer, Event},
 };
 
@@ -100,7 +101,7 @@ pub async fn run_http<F: HttpFunction>() -> Result<(), Error> {
     let settings = start()?;
     let function = F::new(&settings)?;
     let service = Adapter::from(service_fn(|request| respond(&function, request)));
-    Runtime::new(service).layer(Watched(settings.watch(F::NAME)?.into())).run().await
+    Runtime::new(service).layer(Watched::new(F::NAME, &settings)?).run().await
 }
 
 /// Runs a function of the WebSocket API on Lambda until the instance ends.
@@ -127,7 +128,7 @@ where
     A: Serialize,
     F: Future<Output = Result<A>>,
 {
-    Runtime::new(service_fn(handler)).layer(Watched(settings.watch(name)?.into())).run().await
+    Runtime::new(service_fn(handler)).layer(Watched::new(name, settings)?).run().await
 }
 
 /// Reads settings and starts the log.
@@ -141,26 +142,39 @@ pub fn start() -> Result<Settings, SettingError> {
     Settings::new(lookup, Clock::system(), DATABASE_CONNECTIONS)
 }
 
-/// What is around a handler and the runtime's own work for it: lets the log know of each event, and tells what was measured.
-struct Watched(Arc<Watch>);
+/// What is around a handler and the runtime's own work for it: lets the log know of each event, opens a connection to the
+/// database while the first one is being read, and tells what was measured.
+struct Watched {
+    watch: Arc<Watch>,
+    store: Store,
+}
+
+impl Watched {
+    fn new(name: &'static str, settings: &Settings) -> Result<Self, SettingError> {
+        Ok(Self { watch: settings.watch(name)?.into(), store: settings.store() })
+    }
+}
 
 impl<S> Layer<S> for Watched {
     type Service = WatchedService<S>;
 
     fn layer(&self, inner: S) -> WatchedService<S> {
-        WatchedService { inner, watch: Arc::clone(&self.0) }
+        let Self { watch, store } = self;
+        WatchedService { inner, watch: Arc::clone(watch), unopened: Some(store.clone()) }
     }
 }
 
 struct WatchedService<S> {
     inner: S,
     watch: Arc<Watch>,
+    /// The database, until the first event.
+    unopened: Option<Store>,
 }
 
 impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for WatchedService<S> {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Scoped<Ending<S::Future>>;
+    type Future = Scoped<Handling<S::Future>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -169,22 +183,35 @@ impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for WatchedService<
     fn call(&mut self, event: LambdaInvocation) -> Self::Future {
         let trace_header = event.context.xray_trace_id.as_deref();
         let invocation = self.watch.begin(&event.context.request_id, trace_header);
+        let opening = self
+            .unopened
+            .take()
+            .map(|store| -> Opening { Box::pin(async move { store.open_connection().await }) });
         // The runtime reads the event here already.
         let handling = Box::pin(invocation.enter(|| self.inner.call(event)));
-        invocation.scope(Ending { handling, watch: Arc::clone(&self.watch) })
+        invocation.scope(Handling { opening, handling, watch: Arc::clone(&self.watch) })
     }
 }
 
+type Opening = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// The handling of an event, and what is told when it has been answered.
-struct Ending<F> {
+struct Handling<F> {
+    /// The way to the database, which the handler's first statement waits for.
+    opening: Option<Opening>,
     handling: Pin<Box<F>>,
     watch: Arc<Watch>,
 }
 
-impl<F: Future> Future for Ending<F> {
+impl<F: Future> Future for Handling<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        if let Some(opening) = &mut self.opening
+            && opening.as_mut().poll(context).is_ready()
+        {
+            self.opening = None;
+        }
         let done = ready!(self.handling.as_mut().poll(context));
         self.watch.end();
         Poll::Ready(done)

@@ -22,6 +22,7 @@ use crate::{
         dsql::{Dsql, SECRET_KEY},
         leaks::{self, Written},
         process::Launch,
+        proxy::Proxy,
         role_arns_by_name, session_of,
     },
 };
@@ -30,6 +31,7 @@ crate::stories! {
     Needs::Bootstraps;
     every_bootstrap_answers_its_sample_event,
     message_posts_over_tls_to_where_its_event_came_from,
+    an_instance_opens_one_connection_to_the_database,
     migrate_makes_roles_on_dsql_and_answers_cloudformation_over_tls,
     the_deployed_template_is_served_unchanged,
 }
@@ -118,6 +120,31 @@ async fn message_posts_over_tls_to_where_its_event_came_from(world: World) {
     event["requestContext"]["domainName"] = json!(host);
     assert_eq!(lambda.invoke_with("message", &event).await["statusCode"], 200);
     assert_shows(&posts.take(), &world.history(&alice).await[0]);
+}
+
+/// It opens it beside the first event's reading, whatever becomes of that event.
+async fn an_instance_opens_one_connection_to_the_database(world: World) {
+    let posts = FakeConnections::listen().await;
+    let alice = world.user("alice").await;
+    world.insert_connection(&alice, "QkT3rfHsDoECHlw=").await;
+    for (function, answers) in [("message", 200), ("connect", 401)] {
+        let proxy = Proxy::before(world.database_url()).await;
+        let lambda = Lambda {
+            directory: directory().unwrap(),
+            environment: variables([
+                ("DATABASE_URL", proxy.url()),
+                ("JWT_SECRET", SAMPLE_SECRET),
+                ("CONNECTIONS_ENDPOINT", &posts.endpoint),
+            ]),
+        };
+        let event = sample_event(function);
+        let handled = lambda.run(function, &[(&event, None), (&event, None)]).await;
+        for answer in handled.results {
+            let answer: Value = serde_json::from_slice(&answer.unwrap()).unwrap();
+            assert_eq!(answer["statusCode"], answers, "{function}");
+        }
+        assert_eq!(proxy.opened(), 1, "{function}");
+    }
 }
 
 async fn migrate_makes_roles_on_dsql_and_answers_cloudformation_over_tls(world: World) {

@@ -220,6 +220,17 @@ impl Store {
         }
     }
 
+    /// Opens a connection that the first statement finds, so that what precedes it needn't be over. On SQLite there is
+    /// nothing to wait for.
+    pub async fn open_connection(&self) {
+        match &self.writer {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(pool) => pool.open().await,
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(_) => {}
+        }
+    }
+
     /// Waits until every connection is back, then closes them all.
     pub async fn close(&self) {
         for pool in [&self.reader, &self.writer] {

@@ -117,6 +117,13 @@ impl Connections {
         Ok(Lease { home: self, connection: Some(connection), opened, was_kept, _permit: permit })
     }
 
+    /// Opens a connection, if none is open, and keeps it for the next statement. What goes wrong, that statement finds, too.
+    pub(super) async fn open(&self) {
+        if let Ok(lease) = self.acquire().await {
+            lease.give_back_after(&Ok(()));
+        }
+    }
+
     async fn connect(&self) -> sqlx::Result<PgConnection> {
         let mut connection = self.server.connect().await?;
         if !self.is_dsql() {

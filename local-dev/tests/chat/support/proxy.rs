@@ -18,6 +18,7 @@ pub struct Proxy {
     line: watch::Sender<Line>,
     turns: Arc<AtomicU32>,
     connections: Arc<AtomicU32>,
+    opened: Arc<AtomicU32>,
     task: JoinHandle<()>,
 }
 
@@ -45,12 +46,13 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
         let line = watch::Sender::new(Line { flow: Flow::Forward, cuts: 0 });
-        let (turns, connections) = (Arc::default(), Arc::<AtomicU32>::default());
+        let [turns, connections, opened] = [const { AtomicU32::new(0) }; 3].map(Arc::new);
         let task = tokio::spawn({
-            let (line, turns, connections) =
-                (line.clone(), Arc::clone(&turns), Arc::clone(&connections));
+            let (line, turns) = (line.clone(), Arc::clone(&turns));
+            let (connections, opened) = (Arc::clone(&connections), Arc::clone(&opened));
             async move {
                 while let Ok((client, _)) = listener.accept().await {
+                    opened.fetch_add(1, Ordering::Relaxed);
                     let serving =
                         serve(client, server.clone(), line.subscribe(), Arc::clone(&turns));
                     let connections = Arc::clone(&connections);
@@ -62,7 +64,7 @@ impl Proxy {
                 }
             }
         });
-        Self { url: url.into(), line, turns, connections, task }
+        Self { url: url.into(), line, turns, connections, opened, task }
     }
 
     /// The database's URL by way of the proxy.
@@ -93,6 +95,11 @@ impl Proxy {
     /// How many connections there are now.
     pub fn connections(&self) -> u32 {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// How many connections there have been.
+    pub fn opened(&self) -> u32 {
+        self.opened.load(Ordering::Relaxed)
     }
 
     /// How often the client has waited for an answer: round trips.
