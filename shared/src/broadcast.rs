@@ -1,6 +1,7 @@
 //! Shows a stored message to everyone.
 
-use futures_util::{StreamExt, stream};
+use bytes::Bytes;
+use futures_util::future::join;
 
 use crate::{
     chat::Message,
@@ -8,7 +9,7 @@ use crate::{
     error::{Error, Result},
     frame::Protocol,
     invocation,
-    management::{Connections, Delivery},
+    management::{Connections, Delivery, Post},
     metrics::{Count, Time},
     queue::Queue,
     shard::{self, Shard},
@@ -26,8 +27,6 @@ pub struct Broadcast<'a> {
     pub store: &'a Store,
     /// Tells who has been there for too long.
     pub clock: &'a Clock,
-    /// Posts in flight at once.
-    pub concurrency: usize,
 }
 
 impl Broadcast<'_> {
@@ -85,33 +84,32 @@ impl Broadcast<'_> {
 
     /// Posts it, and returns the connections that are no more.
     async fn post_to(&self, recipients: Vec<Recipient>) -> Vec<String> {
-        let plain = Protocol::Plain.message(self.message);
-        let chat_v1 = Protocol::ChatV1.message(self.message);
+        let plain = Bytes::from(Protocol::Plain.message(self.message));
+        let chat_v1 = Bytes::from(Protocol::ChatV1.message(self.message));
         let too_old = self.clock.now().minus(CONNECTION_LIFE_MAX);
-        let deliveries = stream::iter(recipients).map(async |recipient: Recipient| {
-            let id = recipient.connection_id;
-            let frame = match recipient.protocol {
-                Protocol::Plain => &plain,
-                Protocol::ChatV1 => &chat_v1,
-            };
-            let delivery = if recipient.connected_at <= too_old {
-                Delivery::Gone
-            } else if recipient.session_ended {
-                let is_closed = self.connections.close(&id).await;
-                if is_closed { Delivery::Gone } else { Delivery::Failed }
+        let (mut gone, mut ended, mut posts) = (Vec::new(), Vec::new(), Vec::new());
+        for Recipient { connection_id, protocol, connected_at, session_ended } in recipients {
+            if connected_at <= too_old {
+                gone.push(connection_id);
+            } else if session_ended {
+                ended.push(connection_id);
             } else {
-                self.connections.post(&id, frame).await
-            };
-            (id, delivery)
-        });
-        let mut gone = Vec::new();
+                let frame = match protocol {
+                    Protocol::Plain => plain.clone(),
+                    Protocol::ChatV1 => chat_v1.clone(),
+                };
+                posts.push(Post { connection_id, frame });
+            }
+        }
+        let (posted, closed) =
+            join(self.connections.post_all(&posts), self.connections.close_all(&ended)).await;
         let (mut sent, mut failed) = (0, 0);
-        let mut deliveries = deliveries.buffer_unordered(self.concurrency);
-        while let Some((id, delivery)) = deliveries.next().await {
+        let posted = posts.into_iter().map(|post| post.connection_id).zip(posted);
+        for (id, delivery) in posted.chain(ended.into_iter().zip(closed)) {
             match delivery {
                 Delivery::Sent => sent += 1,
-                Delivery::Failed => failed += 1,
                 Delivery::Gone => gone.push(id),
+                Delivery::Later | Delivery::Failed => failed += 1,
             }
         }
         for (count, number) in

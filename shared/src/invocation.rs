@@ -8,12 +8,12 @@ use std::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::Duration,
 };
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tokio::task::futures::TaskLocalFuture;
+use tokio::{task::futures::TaskLocalFuture, time::Instant};
 
 use crate::{
     clock::Clock,
@@ -25,9 +25,19 @@ tokio::task_local! {
     static CURRENT: Invocation;
 }
 
+/// The time for an event that has no deadline: what `message` has in the cloud.
+const TIME_MAX: Duration = Duration::from_secs(28);
+
+/// The part of an event's time in which nothing is tried again: enough for a post that has just begun, or a statement.
+const TIME_RESERVED: Duration = Duration::from_secs(3);
+
 /// One event on its way through a function.
 #[derive(Clone)]
-pub struct Invocation(Arc<Inner>);
+pub struct Invocation {
+    inner: Arc<Inner>,
+    /// When its time is up.
+    deadline: Instant,
+}
 
 /// Work that is part of the handling of an event.
 pub type Scoped<F> = TaskLocalFuture<Invocation, F>;
@@ -79,7 +89,13 @@ impl Invocation {
             trace_id: None,
         };
         let (origin, clock) = (OnceLock::new(), Clock::system());
-        Self(Arc::new(Inner { facts, origin, recorded: None, measured: None, clock }))
+        Inner { facts, origin, recorded: None, measured: None, clock }.into()
+    }
+
+    /// The same with so much time from now on.
+    #[must_use]
+    pub fn with_time(self, time: Duration) -> Self {
+        Self { deadline: Instant::now() + time, ..self }
     }
 
     /// Runs `work` as part of the handling of this event.
@@ -94,15 +110,21 @@ impl Invocation {
 
     /// What is said of it everywhere, by name.
     fn fields(&self) -> Map<String, Value> {
-        let mut fields = object(&self.0.facts);
-        fields.extend(self.0.origin.get().map(object).unwrap_or_default());
+        let mut fields = object(&self.inner.facts);
+        fields.extend(self.inner.origin.get().map(object).unwrap_or_default());
         fields
     }
 
     fn measure(&self, measure: impl FnOnce(&mut Measured)) {
-        if let Some(measured) = &self.0.measured {
+        if let Some(measured) = &self.inner.measured {
             measure(&mut measured.lock().unwrap_or_else(PoisonError::into_inner));
         }
+    }
+}
+
+impl From<Inner> for Invocation {
+    fn from(inner: Inner) -> Self {
+        Self { inner: Arc::new(inner), deadline: Instant::now() + TIME_MAX }
     }
 }
 
@@ -120,12 +142,18 @@ pub fn came_by(api_request_id: Option<&str>, connection_id: Option<&str>) {
         connection_id: connection_id.map(str::to_owned),
     };
     // Outside of an invocation nobody asks.
-    let _outside = CURRENT.try_with(|current| current.0.origin.set(origin()).is_ok());
+    let _outside = CURRENT.try_with(|current| current.inner.origin.set(origin()).is_ok());
 }
 
 /// What is known of the event at hand, by name; empty if there is none.
 pub fn fields() -> Map<String, Value> {
     CURRENT.try_with(Invocation::fields).unwrap_or_default()
+}
+
+/// For how long something may still be tried again: until shortly before the event's time is up.
+pub fn time_left() -> Duration {
+    let left = CURRENT.try_with(|current| current.deadline.duration_since(Instant::now()));
+    left.unwrap_or(TIME_MAX).saturating_sub(TIME_RESERVED)
 }
 
 /// Counts `number` more, if anybody wants to know.
@@ -138,7 +166,8 @@ pub fn count(count: Count, number: usize) {
 
 /// Does `work`, and notes how long it took if anybody wants to know.
 pub async fn time<T>(time: Time, work: impl Future<Output = T>) -> T {
-    let is_measured = CURRENT.try_with(|current| current.0.measured.is_some()).unwrap_or_default();
+    let is_measured =
+        CURRENT.try_with(|current| current.inner.measured.is_some()).unwrap_or_default();
     if !is_measured {
         return work.await;
     }
@@ -146,8 +175,8 @@ pub async fn time<T>(time: Time, work: impl Future<Output = T>) -> T {
     let done = work.await;
     let duration = began.elapsed();
     let _outside = CURRENT.try_with(|current| {
-        let is_recorded = current.0.recorded.is_some();
-        let part = Part { name: time.name(), ended_at: current.0.clock.now(), duration };
+        let is_recorded = current.inner.recorded.is_some();
+        let part = Part { name: time.name(), ended_at: current.inner.clock.now(), duration };
         current.measure(|measured| {
             measured.measurements.time(time, duration);
             measured.parts.extend(is_recorded.then_some(part));
@@ -188,7 +217,7 @@ impl Watch {
         let recorded =
             trace.filter(|trace| self.daemon.is_some() && trace.sampled_parent.is_some());
         let is_measured = self.namespace.is_some() || recorded.is_some();
-        let invocation = Invocation(Arc::new(Inner {
+        let invocation = Invocation::from(Inner {
             facts: Facts {
                 function: self.function.to_owned(),
                 request_id: request_id.to_owned(),
@@ -199,7 +228,7 @@ impl Watch {
             recorded,
             measured: is_measured.then(Mutex::default),
             clock: self.clock.clone(),
-        }));
+        });
         if cold_start {
             invocation.measure(|measured| measured.measurements.count(Count::ColdStarts, 1));
         }
@@ -220,7 +249,7 @@ impl Watch {
                     let now = self.clock.now();
                     (self.write)(&measurements.line(namespace, self.function, now, fields));
                 }
-                if let (Some(daemon), Some(trace)) = (&self.daemon, &current.0.recorded) {
+                if let (Some(daemon), Some(trace)) = (&self.daemon, &current.inner.recorded) {
                     daemon.tell(trace, &parts);
                 }
             });

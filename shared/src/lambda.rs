@@ -8,6 +8,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use lambda_http::{
@@ -34,6 +35,9 @@ pub use lambda_http::{Error, LambdaEvent};
 
 /// Connections to the database in one Lambda instance, which handles one event at a time.
 const DATABASE_CONNECTIONS: u32 = 1;
+
+/// The longest that Lambda lets an event take. Source: AWS Lambda developer guide, "Lambda quotas".
+const INVOCATION_TIME_MAX: Duration = Duration::from_mins(15);
 
 /// A function behind a route of the HTTP API.
 pub trait HttpFunction: Sized + Send + Sync {
@@ -187,6 +191,10 @@ impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for WatchedService<
             .unopened
             .take()
             .map(|store| -> Opening { Box::pin(async move { store.open_connection().await }) });
+        let invocation = match time_for(&event.context) {
+            Some(time) => invocation.with_time(time),
+            None => invocation,
+        };
         // The runtime reads the event here already.
         let handling = Box::pin(invocation.enter(|| self.inner.call(event)));
         invocation.scope(Handling { opening, handling, watch: Arc::clone(&self.watch) })
@@ -194,6 +202,14 @@ impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for WatchedService<
 }
 
 type Opening = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// How long an event may take, by Lambda's deadline. `None` if the deadline can't be: it is told by another clock then.
+fn time_for(context: &lambda_http::Context) -> Option<Duration> {
+    let deadline = i64::try_from(context.deadline).ok()?;
+    let left = deadline.checked_sub(Clock::system().now().0)?;
+    let time = Duration::from_millis(u64::try_from(left).ok()?);
+    (time <= INVOCATION_TIME_MAX).then_some(time)
+}
 
 /// The handling of an event, and what is told when it has been answered.
 struct Handling<F> {

@@ -25,6 +25,7 @@ compile_error!("shared needs a database: enable the feature `postgres`, `sqlite`
 
 pub mod account;
 pub mod aws;
+mod backoff;
 pub mod broadcast;
 pub mod chat;
 pub mod clock;

@@ -1,7 +1,7 @@
 //! The client of API Gateway's `@connections` API: posts frames to sockets, closes them.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -11,38 +11,73 @@ use aws_sdk_apigatewaymanagement::{
     error::SdkError,
     primitives::Blob,
 };
+use bytes::Bytes;
+use futures_util::future::join_all;
+use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     aws::Access,
+    backoff::Backoff,
     error::{Error, Result, causes},
     websocket,
 };
 
-/// How long one post may take before its connection is given up for this message.
-const POST_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long one call may take before it has failed.
+const CALL_TIME_MAX: Duration = Duration::from_secs(3);
 
-/// The longest wait before the second try.
-const RETRY_BACKOFF: Duration = Duration::from_millis(50);
+/// The waits before a call is made again that was throttled or met a failure of the moment: 1.8 seconds in all on average.
+/// When posts come a third too fast for API Gateway, one in four is throttled, and eight tries are lost once in 65,000;
+/// a slow client, which is answered 429 as well, is given up after at most 3.6 seconds.
+const BACKOFF: Backoff = Backoff::new(7, Duration::from_millis(50), Duration::from_secs(1));
 
-/// What became of a post.
+/// A frame for a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Post {
+    /// Whose it is.
+    pub connection_id: String,
+    /// What is sent, as text; the posts of one message share it.
+    pub frame: Bytes,
+}
+
+/// What became of a post, or of closing a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// API Gateway has it.
+    /// API Gateway has it; the connection is closed.
     Sent,
     /// The connection is no more (410).
     Gone,
-    /// It didn't work out this time: throttled, timed out, a slow client.
+    /// Not now, perhaps in a moment: throttled, a slow client, API Gateway in trouble. [`Connections`] tries again.
+    Later,
+    /// It didn't work out this time.
     Failed,
+}
+
+/// What stands for `@connections` where API Gateway is in this very program.
+pub trait Push: Send + Sync {
+    /// Sends frames, each connection's in their order, and says of each what became of it. Two batches are not mixed: every
+    /// client sees them in the same order.
+    fn post_all(&self, posts: &[Post]) -> Vec<Delivery>;
+
+    /// Closes a connection.
+    fn close(&self, connection_id: &str) -> Delivery;
 }
 
 /// Posts to and closes connections of one WebSocket API.
 pub struct Management {
-    /// `CONNECTIONS_ENDPOINT`, without which each event names the endpoint.
-    endpoint: Option<String>,
-    config: Builder,
+    way: Way,
+    /// Calls in flight in one invocation.
     concurrency: usize,
-    /// The client of the endpoint used last: it keeps HTTP connections alive.
-    client: Mutex<Option<(String, Client)>>,
+}
+
+enum Way {
+    Call {
+        /// `CONNECTIONS_ENDPOINT`, without which each event names the endpoint.
+        endpoint: Option<String>,
+        config: Box<Builder>,
+        /// The client of the endpoint used last: it keeps HTTP connections alive.
+        client: Mutex<Option<(String, Client)>>,
+    },
+    Push(Arc<dyn Push>),
 }
 
 impl Management {
@@ -51,24 +86,14 @@ impl Management {
 
     /// A client of the API at `endpoint`, or of the one that each event names.
     pub fn new(endpoint: Option<String>, access: Access, concurrency: usize) -> Self {
-        let timeouts = TimeoutConfig::builder().operation_timeout(POST_TIMEOUT).build();
-        let config = Builder::new()
-            .behavior_version(BehaviorVersion::latest())
-            .region(access.region)
-            .credentials_provider(access.credentials)
-            .http_client(access.http)
-            .timeout_config(timeouts)
-            // One more try, within the same time: for a kept HTTP connection that died while the function was frozen,
-            // and for a moment's throttling.
-            .retry_config(
-                RetryConfig::standard().with_max_attempts(2).with_initial_backoff(RETRY_BACKOFF),
-            );
-        Self { endpoint, config, concurrency, client: Mutex::new(None) }
+        let config = Box::new(config(access));
+        Self { way: Way::Call { endpoint, config, client: Mutex::new(None) }, concurrency }
     }
 
-    /// Posts in flight at once.
-    pub fn concurrency(&self) -> usize {
-        self.concurrency
+    /// One that pushes, wherever an event comes from.
+    pub fn pushing(push: Arc<dyn Push>) -> Self {
+        // Pushing takes no time, so nothing is in flight.
+        Self { way: Way::Push(push), concurrency: 1 }
     }
 
     /// A client for the API that `event` came from.
@@ -76,11 +101,8 @@ impl Management {
     /// # Errors
     /// When neither a setting nor the event says where that is.
     pub fn client_for(&self, event: &websocket::Event) -> Result<Connections> {
-        let endpoint =
-            self.endpoint.clone().or_else(|| websocket::connections_endpoint(event)).ok_or_else(
-                || Error::internal("the event has no requestContext.domainName and stage"),
-            )?;
-        Ok(self.connections(endpoint))
+        let named = || websocket::connections_endpoint(event);
+        self.connections(named, "the event has no requestContext.domainName and stage")
     }
 
     /// A client for the API that `CONNECTIONS_ENDPOINT` names.
@@ -88,64 +110,188 @@ impl Management {
     /// # Errors
     /// When that is not set.
     pub fn client(&self) -> Result<Connections> {
-        let endpoint = self.endpoint.clone();
-        Ok(self.connections(
-            endpoint.ok_or_else(|| Error::internal("CONNECTIONS_ENDPOINT is not set"))?,
-        ))
+        self.connections(|| None, "CONNECTIONS_ENDPOINT is not set")
     }
 
-    fn connections(&self, endpoint: String) -> Connections {
-        let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*kept {
-            Some((of, client)) if *of == endpoint => Connections(client.clone()),
+    fn connections(
+        &self,
+        named: impl FnOnce() -> Option<String>,
+        lacking: &'static str,
+    ) -> Result<Connections> {
+        let permits = Semaphore::new(self.concurrency);
+        let (endpoint, config, client) = match &self.way {
+            Way::Push(push) => return Ok(Connections { to: To::Push(Arc::clone(push)), permits }),
+            Way::Call { endpoint, config, client } => (endpoint, config, client),
+        };
+        let endpoint = endpoint.clone().or_else(named).ok_or_else(|| Error::internal(lacking))?;
+        let mut kept = client.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = match &*kept {
+            Some((of, client)) if *of == endpoint => client.clone(),
             _ => {
-                let config = self.config.clone().endpoint_url(&endpoint).build();
+                let config = config.as_ref().clone().endpoint_url(&endpoint).build();
                 let client = Client::from_conf(config);
                 *kept = Some((endpoint, client.clone()));
-                Connections(client)
+                client
             }
-        }
+        };
+        Ok(Connections { to: To::Client(client), permits })
     }
 }
 
-/// The connections of one WebSocket API.
-pub struct Connections(Client);
+/// Tries and time limits are ours: the SDK's cost processor time in each call, and one that is throttled would keep its place
+/// among those in flight while it waits.
+fn config(access: Access) -> Builder {
+    Builder::new()
+        .behavior_version(BehaviorVersion::latest())
+        .region(access.region)
+        .credentials_provider(access.credentials)
+        .http_client(access.http)
+        .timeout_config(TimeoutConfig::disabled())
+        .retry_config(RetryConfig::disabled())
+}
+
+/// The connections of one WebSocket API, as one invocation sees them.
+pub struct Connections {
+    to: To,
+    /// One for each call in flight.
+    permits: Semaphore,
+}
+
+enum To {
+    Client(Client),
+    Push(Arc<dyn Push>),
+}
 
 impl Connections {
-    /// Sends a frame to a connection. Failures other than "gone" are logged here; none is worth stopping for.
-    pub async fn post(&self, connection_id: &str, frame: &str) -> Delivery {
-        let posted = self
-            .0
-            .post_to_connection()
-            .connection_id(connection_id)
-            .data(Blob::new(frame))
-            .send()
-            .await;
-        match posted {
-            Ok(_) => Delivery::Sent,
-            Err(error) if is_gone(&error) => Delivery::Gone,
-            Err(error) => {
-                tracing::warn!(recipient = connection_id, error = %causes(&error), "post failed");
-                Delivery::Failed
+    /// Sends frames, and says of each what became of it, which is never [`Delivery::Later`]. Posts to the same connection
+    /// stand side by side: they are sent one after the other, and none after one that wasn't. What is throttled or meets a
+    /// failure of the moment is tried again a few times while the others go on. Failures other than "gone" are logged here;
+    /// none is worth stopping for.
+    pub async fn post_all(&self, posts: &[Post]) -> Vec<Delivery> {
+        match &self.to {
+            To::Client(client) => {
+                let of_one = posts.chunk_by(|one, next| one.connection_id == next.connection_id);
+                let deliveries = of_one.map(|posts| self.post_in_turn(client, posts));
+                join_all(deliveries).await.concat()
             }
+            To::Push(push) => push_all(&**push, posts).await,
         }
     }
 
-    /// Closes a connection and says whether it is closed now. One that was gone already is; other failures are logged
-    /// here.
-    pub async fn close(&self, connection_id: &str) -> bool {
-        match self.0.delete_connection().connection_id(connection_id).send().await {
-            Ok(_) => true,
-            Err(error) if is_gone(&error) => true,
-            Err(error) => {
-                tracing::warn!(recipient = connection_id, error = %causes(&error), "close failed");
-                false
+    /// Sends a frame to a connection, in the same way.
+    pub async fn post(&self, connection_id: &str, frame: impl Into<Bytes>) -> Delivery {
+        let post = Post { connection_id: connection_id.to_owned(), frame: frame.into() };
+        self.post_all(&[post]).await.pop().unwrap_or(Delivery::Failed)
+    }
+
+    /// Closes connections, and says of each what became of it, in the same way. One that is closed now is gone.
+    pub async fn close_all(&self, connection_ids: &[String]) -> Vec<Delivery> {
+        join_all(connection_ids.iter().map(|id| self.close(id))).await
+    }
+
+    /// Closes a connection, in the same way.
+    pub async fn close(&self, connection_id: &str) -> Delivery {
+        let delivery = match &self.to {
+            To::Client(client) => {
+                let call = || client.delete_connection().connection_id(connection_id).send();
+                self.repeat("close failed", connection_id, call).await
+            }
+            To::Push(push) => push.close(connection_id),
+        };
+        match delivery {
+            Delivery::Sent => Delivery::Gone,
+            Delivery::Later => Delivery::Failed,
+            other => other,
+        }
+    }
+
+    /// Sends one connection's frames.
+    async fn post_in_turn(&self, client: &Client, posts: &[Post]) -> Vec<Delivery> {
+        let mut deliveries = Vec::with_capacity(posts.len());
+        for Post { connection_id, frame } in posts {
+            let call = || {
+                let data = Blob::new(frame.to_vec());
+                client.post_to_connection().connection_id(connection_id).data(data).send()
+            };
+            let delivery = self.repeat("post failed", connection_id, call).await;
+            deliveries.push(delivery);
+            if delivery != Delivery::Sent {
+                deliveries.resize(posts.len(), delivery);
+                break;
+            }
+        }
+        deliveries
+    }
+
+    /// Makes a call until it is settled, and logs `failure` if it fails for good.
+    async fn repeat<T, E, F>(
+        &self,
+        failure: &'static str,
+        recipient: &str,
+        call: impl Fn() -> F,
+    ) -> Delivery
+    where
+        E: std::error::Error + 'static,
+        F: Future<Output = Result<T, SdkError<E>>>,
+    {
+        let mut backoff = BACKOFF;
+        loop {
+            let permit = self.permits.acquire().await;
+            // In a box, so that who waits for a permit takes little room.
+            let outcome = timeout(CALL_TIME_MAX, Box::pin(call())).await;
+            drop(permit);
+            let error = match outcome {
+                Ok(Ok(_)) => return Delivery::Sent,
+                Ok(Err(error)) => error,
+                Err(_elapsed) => {
+                    tracing::warn!(recipient, error = "no answer in time", "{failure}");
+                    return Delivery::Failed;
+                }
+            };
+            let delivery = delivery_of(&error);
+            if delivery == Delivery::Gone {
+                return Delivery::Gone;
+            }
+            if delivery == Delivery::Failed || !backoff.wait().await {
+                tracing::warn!(recipient, error = %causes(&error), "{failure}");
+                return Delivery::Failed;
             }
         }
     }
 }
 
-/// 410 by status: API Gateway has been seen to send it without the header that makes it a `GoneException`.
-fn is_gone<E>(error: &SdkError<E>) -> bool {
-    error.raw_response().is_some_and(|response| response.status().as_u16() == 410)
+/// Pushes until all is settled, within a few tries.
+async fn push_all(push: &dyn Push, posts: &[Post]) -> Vec<Delivery> {
+    let mut deliveries = push.post_all(posts);
+    let mut backoff = BACKOFF;
+    loop {
+        let is_late = |index: &usize| deliveries[*index] == Delivery::Later;
+        let late: Vec<usize> = (0..posts.len()).filter(is_late).collect();
+        if late.is_empty() {
+            return deliveries;
+        }
+        let is_over = !backoff.wait().await;
+        let again: Vec<Post> = late.iter().map(|index| posts[*index].clone()).collect();
+        let settled =
+            if is_over { vec![Delivery::Failed; again.len()] } else { push.post_all(&again) };
+        for (index, delivery) in late.into_iter().zip(settled) {
+            if is_over {
+                let recipient = &posts[index].connection_id;
+                tracing::warn!(recipient, error = "it takes no more", "post failed");
+            }
+            deliveries[index] = delivery;
+        }
+    }
+}
+
+/// What an error of `@connections` comes to. Gone by status: API Gateway has been seen to send 410 without the header that
+/// makes it a `GoneException`. A call that got no answer at all met, most likely, a kept HTTP connection that has died.
+fn delivery_of<E>(error: &SdkError<E>) -> Delivery {
+    match error.raw_response().map(|response| response.status().as_u16()) {
+        Some(410) => Delivery::Gone,
+        Some(429 | 500..) => Delivery::Later,
+        Some(_) => Delivery::Failed,
+        None if matches!(error, SdkError::DispatchFailure(_)) => Delivery::Later,
+        None => Delivery::Failed,
+    }
 }

@@ -1,8 +1,12 @@
 //! The end of a session: nobody refreshes it, nobody sends on it, its sockets are closed.
 
-use futures_util::{StreamExt, stream};
-
-use crate::{clock::Clock, error::Result, management::Management, store::Store, token::SessionId};
+use crate::{
+    clock::Clock,
+    error::Result,
+    management::{Delivery, Management},
+    store::Store,
+    token::SessionId,
+};
 
 /// Revokes a session and closes its sockets.
 ///
@@ -31,9 +35,9 @@ pub async fn close_sockets(
 ) -> Result<()> {
     let connections = management.client()?;
     let ids = store.connections_of(session).await?;
-    let closed = stream::iter(ids)
-        .map(async |id: String| connections.close(&id).await.then_some(id))
-        .buffer_unordered(management.concurrency());
-    let closed: Vec<String> = closed.filter_map(std::future::ready).collect().await;
+    let deliveries = connections.close_all(&ids).await;
+    let closed = ids.into_iter().zip(deliveries);
+    let closed = closed.filter_map(|(id, delivery)| (delivery == Delivery::Gone).then_some(id));
+    let closed: Vec<String> = closed.collect();
     store.delete_gone_connections(&closed, clock.now()).await
 }

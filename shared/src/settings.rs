@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     error::causes,
     invocation::Watch,
-    management::Management,
+    management::{Management, Push},
     metrics::Namespace,
     password::{Hasher, Hashing},
     queue::Queue,
@@ -88,6 +88,8 @@ pub struct Settings {
     hashing: Hashing,
     /// What calls AWS shares its connections and its list of certificates.
     access: Arc<OnceLock<Access>>,
+    /// What pushes instead of AWS.
+    push: Option<Arc<dyn Push>>,
 }
 
 impl Settings {
@@ -104,7 +106,8 @@ impl Settings {
             .get("DATABASE_URL")
             .ok_or_else(|| SettingError::new("DATABASE_URL", "is not set", Store::URL_EXAMPLE))?;
         let store = Store::open_as(&url, database_connections, credentials(&lookup))?;
-        Ok(Self { lookup, store, clock, hashing: Hashing::default(), access: Arc::default() })
+        let (hashing, access) = (Hashing::default(), Arc::default());
+        Ok(Self { lookup, store, clock, hashing, access, push: None })
     }
 
     /// The same settings with another database, or with the same one in another role.
@@ -114,6 +117,12 @@ impl Settings {
     pub fn with_database(&self, url: &str, connections_max: u32) -> Result<Self, SettingError> {
         let store = Store::open_as(url, connections_max, credentials(&self.lookup))?;
         Ok(Self { store, ..self.clone() })
+    }
+
+    /// The same settings, but sockets are pushed to in this program, whatever endpoint is set or named by an event.
+    #[must_use]
+    pub fn with_push(self, push: Arc<dyn Push>) -> Self {
+        Self { push: Some(push), ..self }
     }
 
     /// The database.
@@ -206,6 +215,9 @@ impl Settings {
         let taken = "it takes a whole number from 1 to 1024";
         let concurrency = self.number("BROADCAST_CONCURRENCY", 1..=1024, taken, "64")?;
         let concurrency = concurrency.unwrap_or(Management::DEFAULT_CONCURRENCY);
+        if let Some(push) = &self.push {
+            return Ok(Management::pushing(Arc::clone(push)));
+        }
         Ok(Management::new(self.connections_endpoint()?, self.access(), concurrency))
     }
 
@@ -215,7 +227,7 @@ impl Settings {
     /// # Errors
     /// When it is missing, or a setting is bad.
     pub fn management_by_endpoint(&self) -> Result<Management, SettingError> {
-        if self.connections_endpoint()?.is_none() {
+        if self.connections_endpoint()?.is_none() && self.push.is_none() {
             return Err(SettingError::new("CONNECTIONS_ENDPOINT", "is not set", ENDPOINT_EXAMPLE));
         }
         self.management()

@@ -93,7 +93,6 @@ impl Broadcast {
             connections: &self.management.client()?,
             store: &self.store,
             clock: &self.clock,
-            concurrency: self.management.concurrency(),
         };
         broadcast.to_shard(&shard).await
     }

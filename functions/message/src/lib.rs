@@ -65,23 +65,22 @@ impl WebSocketFunction for Message {
                     connections: &connections,
                     store: &self.store,
                     clock: &self.clock,
-                    concurrency: self.management.concurrency(),
                 };
                 if let Err(error) = broadcast.to_everyone(sender, self.queue.as_ref()).await {
                     // It is stored, so the send has succeeded: its sender at least must know.
                     error.log();
-                    connections.post(sender, &protocol.message(&message)).await;
+                    connections.post(sender, protocol.message(&message)).await;
                 }
             }
             Ok(Some(Appended { outcome: Outcome::Repeated(message), protocol })) => {
-                connections.post(sender, &protocol.message(&message)).await;
+                connections.post(sender, protocol.message(&message)).await;
             }
             Ok(Some(Appended { outcome: Outcome::TooMany(wait), protocol })) => {
                 let refusal = Refusal::rate_limited(wait, readings.client_id());
-                connections.post(sender, &protocol.refusal(&refusal)).await;
+                connections.post(sender, protocol.refusal(&refusal)).await;
             }
             Ok(Some(Appended { outcome: Outcome::NoDraft, protocol })) => {
-                connections.post(sender, &readings.answer(protocol)).await;
+                connections.post(sender, readings.answer(protocol)).await;
             }
             // The connection has no row any more, or its session has ended: nothing can come of it.
             Ok(None) => {
@@ -89,7 +88,7 @@ impl WebSocketFunction for Message {
             }
             Err(error) => {
                 error.log();
-                connections.post(sender, &readings.failure(&error)).await;
+                connections.post(sender, readings.failure(&error)).await;
             }
         }
         Ok(Answer::ok())

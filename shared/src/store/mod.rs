@@ -29,7 +29,7 @@ pub use sessions::{NewSession, Refreshed};
 
 use aws_credential_types::Credentials;
 
-use crate::{error::Error, settings::SettingError};
+use crate::{backoff::jitter, error::Error, settings::SettingError};
 
 /// How long a statement or transaction may take, the way to a connection and all further tries included, before the
 /// database counts as away: a client hears of that within 3 seconds.
@@ -307,9 +307,8 @@ impl Again {
             return false;
         }
         // Full jitter below 2, 4, 8 … 256 ms.
-        let ceiling_micros = 1000_u64 << self.tries.min(8);
-        let jitter = u64::from(uuid::Uuid::new_v4().as_fields().0) % ceiling_micros;
-        tokio::time::sleep(Duration::from_micros(jitter)).await;
+        let ceiling = Duration::from_millis(1 << self.tries.min(8));
+        tokio::time::sleep(jitter(ceiling)).await;
         true
     }
 }
