@@ -205,7 +205,9 @@ export class Room extends EventTarget {
   /** @param {any} frame */
   #received(frame) {
     if (frame.type === "message") {
-      if (isMessage(frame)) this.#messageReceived(frame);
+      this.#messagesReceived([frame]);
+    } else if (frame.type === "messages" && Array.isArray(frame.messages)) {
+      this.#messagesReceived(frame.messages);
     } else if (frame.type === "error") {
       this.#errorReceived(frame);
     } else if (frame.type === undefined && typeof frame.message === "string") {
@@ -214,11 +216,13 @@ export class Room extends EventTarget {
     }
   }
 
-  /** @param {Message} message */
-  #messageReceived(message) {
+  /** @param {any[]} values  what isn't a message is passed over */
+  #messagesReceived(values) {
+    const messages = values.filter(isMessage);
+    if (messages.length === 0) return;
     this.notice = "";
-    this.#timeline.receive(message);
-    this.#acknowledge([message]);
+    for (const message of messages) this.#timeline.receive(message);
+    this.#acknowledge(messages);
     if (this.#timeline.hasGap && !this.#catchingUp) this.#catchUp();
     this.#changed();
   }

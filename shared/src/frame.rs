@@ -7,6 +7,7 @@
 //! → {"action":"send","text":"Hello!","client_id":"7f1c…"}
 //! → {"action":"ping"}
 //! ← {"type":"message","id":17,"username":"alice","text":"Hello!","sent_at":"2026-11-23T10:15:43.377Z","client_id":"7f1c…"}
+//! ← {"type":"messages","messages":[{"id":18,…},{"id":19,…}]}
 //! ← {"type":"error","code":"text_too_long","detail":"…","client_id":"7f1c…"}
 //! ← {"type":"error","code":"rate_limited","detail":"…","client_id":"7f1c…","retry_after":7}
 //! ← {"type":"pong"}
@@ -34,6 +35,10 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// The most bytes of a frame with several messages: what API Gateway bills and throttles as one. Source: API Gateway
+    /// pricing, "WebSocket APIs": metered in increments of 32 KB.
+    pub const FRAME_BYTES_MAX: usize = 32 * 1024;
+
     /// The WebSocket subprotocol that selects [`Protocol::ChatV1`].
     pub const CHAT_V1: &str = "chat.v1";
 
@@ -61,6 +66,20 @@ impl Protocol {
         match self {
             Self::Plain => format!("{}: {}", message.username.as_str(), message.text.as_str()),
             Self::ChatV1 => json(&Outgoing::Message(message)),
+        }
+    }
+
+    /// The frames that show `messages`, in their order: as few as there can be.
+    pub fn messages(self, messages: &[&Message]) -> Vec<String> {
+        match self {
+            Self::Plain => messages.iter().map(|message| self.message(message)).collect(),
+            Self::ChatV1 => cut_by_size(messages)
+                .into_iter()
+                .map(|messages| match messages {
+                    [message] => self.message(message),
+                    messages => json(&Outgoing::Messages { messages }),
+                })
+                .collect(),
         }
     }
 
@@ -147,12 +166,34 @@ impl Refusal {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Outgoing<'a> {
     Message(&'a Message),
+    Messages { messages: &'a [&'a Message] },
     Error(&'a Refusal),
     Pong,
 }
 
 fn json(frame: &Outgoing<'_>) -> String {
     serde_json::to_string(frame).expect("frames are plain data")
+}
+
+/// Cuts messages into parts that are small enough for a frame. A message alone is: its text has 4,096 characters of at most six
+/// bytes.
+fn cut_by_size<'a, 'm>(messages: &'a [&'m Message]) -> Vec<&'a [&'m Message]> {
+    let empty = json(&Outgoing::Messages { messages: &[] }).len();
+    let (mut parts, mut begin, mut bytes) = (Vec::new(), 0, empty);
+    for (end, message) in messages.iter().enumerate() {
+        // With a comma.
+        let more = serde_json::to_string(message).expect("messages are plain data").len() + 1;
+        // The first one has no comma before it.
+        if end > begin && bytes + more - 1 > Protocol::FRAME_BYTES_MAX {
+            parts.push(&messages[begin..end]);
+            (begin, bytes) = (end, empty);
+        }
+        bytes += more;
+    }
+    if begin < messages.len() {
+        parts.push(&messages[begin..]);
+    }
+    parts
 }
 
 fn read_plain(frame: &str) -> Result<Action, Refusal> {
@@ -318,6 +359,99 @@ mod tests {
             Protocol::ChatV1.message(&message),
             r#"{"type":"message","id":17,"username":"alice","text":"Hello!","sent_at":"2026-11-23T10:15:43.377Z","client_id":"7f1c"}"#
         );
+        assert_eq!(
+            Protocol::ChatV1
+                .messages(&[&message, &Message { id: 18, client_id: None, ..message.clone() }]),
+            [concat!(
+                r#"{"type":"messages","messages":[{"id":17,"username":"alice","text":"Hello!","#,
+                r#""sent_at":"2026-11-23T10:15:43.377Z","client_id":"7f1c"},{"id":18,"username":"alice","#,
+                r#""text":"Hello!","sent_at":"2026-11-23T10:15:43.377Z"}]}"#
+            )]
+        );
         assert_eq!(Protocol::ChatV1.pong(), r#"{"type":"pong"}"#);
+    }
+
+    fn message(id: i64, text: &str) -> Message {
+        Message {
+            id,
+            username: Username::parse(&"u".repeat(32)).unwrap(),
+            text: Text::parse(text).unwrap(),
+            sent_at: UnixMillis(1_795_428_943_377),
+            client_id: Some(ClientId::parse(&"\u{1}".repeat(64)).unwrap()),
+        }
+    }
+
+    /// The ids in frames of `chat.v1`.
+    fn ids(frames: &[String]) -> Vec<Vec<i64>> {
+        let id = |message: &Value| message["id"].as_i64().unwrap();
+        let ids = |frame: &String| {
+            let frame: Value = serde_json::from_str(frame).unwrap();
+            match frame["type"].as_str() {
+                Some("message") => vec![id(&frame)],
+                Some("messages") => frame["messages"].as_array().unwrap().iter().map(id).collect(),
+                other => panic!("no frame with messages: {other:?}"),
+            }
+        };
+        frames.iter().map(ids).collect()
+    }
+
+    #[test]
+    fn several_messages_come_in_as_few_frames_as_their_size_allows() {
+        // An "x" is a byte, "\u{1}" six; the other bytes of a message are counted here.
+        let bytes = |message: &Message| serde_json::to_string(message).unwrap().len();
+        let rest = bytes(&message(100, "x")) - 1;
+        let empty = r#"{"type":"messages","messages":[]}"#.len();
+        // So long that eight and their commas fill a frame.
+        let eighth = (Protocol::FRAME_BYTES_MAX - empty - 7) / 8 - rest;
+        let spare = (Protocol::FRAME_BYTES_MAX - empty - 7) % 8;
+        let longest = "\u{1}".repeat(Text::CHARS_MAX);
+        for (lens, expected) in [
+            (vec![], vec![]),
+            (vec![1], vec![1]),
+            (vec![1; 3], vec![3]),
+            (vec![eighth; 8], vec![8]),
+            (vec![eighth; 9], vec![8, 1]),
+            (vec![eighth; 17], vec![8, 8, 1]),
+            ([vec![eighth; 7], vec![eighth + spare]].concat(), vec![8]),
+            ([vec![eighth; 7], vec![eighth + spare + 1]].concat(), vec![7, 1]),
+            ([vec![eighth; 7], vec![eighth + spare + 1], vec![1]].concat(), vec![7, 2]),
+        ] {
+            let messages: Vec<Message> =
+                (100..).zip(&lens).map(|(id, len)| message(id, &"x".repeat(*len))).collect();
+            let frames = Protocol::ChatV1.messages(&messages.iter().collect::<Vec<_>>());
+            let numbers: Vec<usize> = ids(&frames).iter().map(Vec::len).collect();
+            assert_eq!(numbers, expected, "{lens:?}");
+        }
+        let longest = message(i64::MAX, &longest);
+        let frames = Protocol::ChatV1.messages(&[&longest, &longest]);
+        assert_eq!(frames.len(), 2);
+        assert!(frames.iter().all(|frame| frame.len() <= Protocol::FRAME_BYTES_MAX));
+    }
+
+    #[test]
+    fn whatever_their_sizes_all_messages_come_in_order_and_no_frame_could_take_more() {
+        let random = || usize::try_from(uuid::Uuid::new_v4().as_fields().0).unwrap();
+        for _ in 0..200 {
+            let (number, longest) = (random() % 40, 1 + random() % Text::CHARS_MAX);
+            let unit = ["x", "\"", "\u{1}", "ä", "🦀"][random() % 5];
+            let messages: Vec<Message> = (1..)
+                .map(|id| message(id, &unit.repeat(1 + random() % longest)))
+                .take(number)
+                .collect();
+            let messages: Vec<&Message> = messages.iter().collect();
+            let frames = Protocol::ChatV1.messages(&messages);
+            let ids = ids(&frames);
+            assert!(ids.concat().into_iter().eq(messages.iter().map(|message| message.id)));
+            assert!(frames.iter().all(|frame| frame.len() <= Protocol::FRAME_BYTES_MAX));
+            for (here, next) in ids.iter().zip(ids.iter().skip(1)) {
+                let with_next = [&here[..], &next[..1]].concat();
+                let with_next: Vec<&Message> =
+                    messages.iter().copied().filter(|m| with_next.contains(&m.id)).collect();
+                let frame = json(&Outgoing::Messages { messages: &with_next });
+                assert!(frame.len() > Protocol::FRAME_BYTES_MAX, "there was room for one more");
+            }
+            let plain = Protocol::Plain.messages(&messages);
+            assert!(plain.into_iter().eq(messages.iter().map(|m| Protocol::Plain.message(m))));
+        }
     }
 }

@@ -213,7 +213,7 @@ impl Settings {
     /// When either setting is bad.
     pub fn management(&self) -> Result<Management, SettingError> {
         let taken = "it takes a whole number from 1 to 1024";
-        let concurrency = self.number("BROADCAST_CONCURRENCY", 1..=1024, taken, "64")?;
+        let concurrency = self.number("BROADCAST_CONCURRENCY", 1..=1024, taken, "128")?;
         let concurrency = concurrency.unwrap_or(Management::DEFAULT_CONCURRENCY);
         if let Some(push) = &self.push {
             return Ok(Management::pushing(Arc::clone(push)));
@@ -242,11 +242,11 @@ impl Settings {
         let taken = "it takes a whole number from 1 to 10000";
         let inline_limit = self.number("BROADCAST_INLINE_LIMIT", 1..=10_000, taken, "500")?;
         let inline_limit = inline_limit.unwrap_or(Queue::DEFAULT_INLINE_LIMIT);
-        let url = self.url(
-            "BROADCAST_QUEUE_URL",
-            "the URL of a queue",
-            "https://sqs.eu-west-1.amazonaws.com/123456789012/broadcast",
-        )?;
+        let url = self.url("BROADCAST_QUEUE_URL", "the URL of a queue", QUEUE_EXAMPLE)?;
+        if url.as_ref().is_some_and(|url| !url.ends_with(".fifo")) {
+            let problem = "is not the URL of a FIFO queue, which ends in .fifo";
+            return Err(SettingError::new("BROADCAST_QUEUE_URL", problem, QUEUE_EXAMPLE));
+        }
         let endpoint = self.url(
             "AWS_ENDPOINT_URL_SQS",
             "the URL of an SQS endpoint",
@@ -361,4 +361,5 @@ fn credentials(lookup: &Lookup) -> Option<Credentials> {
 }
 
 const SECRET_EXAMPLE: &str = "$(openssl rand -hex 32)";
+const QUEUE_EXAMPLE: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/broadcast.fifo";
 const ENDPOINT_EXAMPLE: &str = "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/ws";

@@ -122,6 +122,29 @@ test("a gap in the live messages is fetched", async () => {
   assert.deepEqual(asked.at(-1), { limit: 200, before: undefined, after: 16 });
 });
 
+test("several live messages in one frame are merged like as many frames", async () => {
+  const { socket, asked, shown, store, room, sends } = setUp();
+  store(3);
+  socket.open();
+  await settle();
+  room.send("one");
+  room.send("two");
+  const frame = (/** @type {any[]} */ ...messages) => socket.frame({ type: "messages", messages });
+  // Known, new, its own, and what is none.
+  frame(message(3), message(4), message(5, "alice", "c1"), null, { id: 6 }, "text");
+  assert.deepEqual(shown(), [1, 2, 3, 4, 5]);
+  assert.deepEqual(sends(), ["c1", "c2"]);
+  assert.deepEqual(room.pending.map(({ text }) => text), ["two"]);
+  assert.equal(asked.length, 1);
+  store(5);
+  frame(message(7), message(8));
+  await settle();
+  assert.deepEqual(asked.at(-1), { limit: 200, before: undefined, after: 5 });
+  assert.deepEqual(shown(), upTo(8));
+  for (const messages of [undefined, null, {}, [], ["x"]]) socket.frame({ type: "messages", messages });
+  assert.deepEqual(shown(), upTo(8));
+});
+
 test("a gap that cannot be filled does not hold up the rest for ever", async () => {
   const { socket, shown, store } = setUp();
   store(2);

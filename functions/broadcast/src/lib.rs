@@ -5,12 +5,18 @@
 //! ← {"batchItemFailures":[{"itemIdentifier":"…"}]}
 //! ```
 //!
-//! A record that fails comes again, and in the end to the dead-letter queue. One that comes twice does no harm: clients
-//! drop what they have.
+//! Records of the same group are shards of about the same connections, one for each message that came while the last ones were
+//! being shown: they are shown together. A record that fails comes again, and in the end to the dead-letter queue; the
+//! others of its batch don't wait for it, since the order in which messages are shown is not promised. One that comes twice
+//! does no harm: clients drop what they have.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use shared::{
     Error, Result,
+    chat::{Message, MessageId},
     clock::Clock,
     management::Management,
     settings::{SettingError, Settings},
@@ -37,6 +43,13 @@ pub struct Event {
 struct Record {
     message_id: String,
     body: String,
+    attributes: Attributes,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Attributes {
+    message_group_id: String,
 }
 
 /// The records that have failed. Lambda looks at it if the queue's event source has the response type
@@ -70,30 +83,83 @@ impl Broadcast {
     /// Handles records, and says which have failed.
     pub async fn handle(&self, event: Event) -> Answer {
         let mut answer = Answer::default();
-        for Record { message_id: record_id, body } in event.records {
-            if let Err(error) = self.show(&body).await {
-                tracing::warn!(record_id, "a record failed");
-                error.log();
-                answer.batch_item_failures.push(Failure { item_identifier: record_id });
+        let mut records = Vec::new();
+        for record in event.records {
+            match parse(&record.body) {
+                Ok(shard) => records.push((record, shard)),
+                Err(error) => answer.add([record], &error),
             }
+        }
+        match self.messages_of(&records).await {
+            Ok(messages) => self.show(records, &messages, &mut answer).await,
+            Err(error) => answer.add(records.into_iter().map(|(record, _)| record), &error),
         }
         answer
     }
 
-    async fn show(&self, body: &str) -> Result<()> {
-        let shard: Shard = serde_json::from_str(body).map_err(|error| {
-            // Not what stands there: nobody knows what it is.
-            let place = format!("line {} column {}", error.line(), error.column());
-            Error::internal(format!("the record is no shard of ours, at {place}"))
-        })?;
-        let message = self.store.message(shard.message_id).await?;
-        let message = message.ok_or_else(|| Error::internal("there is no such message"))?;
-        let broadcast = shared::broadcast::Broadcast {
-            message: &message,
-            connections: &self.management.client()?,
-            store: &self.store,
-            clock: &self.clock,
-        };
-        broadcast.to_shard(&shard).await
+    async fn messages_of(
+        &self,
+        records: &[(Record, Shard)],
+    ) -> Result<BTreeMap<MessageId, Message>> {
+        let ids: BTreeSet<MessageId> = records.iter().map(|(_, shard)| shard.message_id).collect();
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let messages = self.store.messages_of(&Vec::from_iter(ids)).await?;
+        Ok(messages.into_iter().map(|message| (message.id, message)).collect())
     }
+
+    /// Shows the shards of each group together. Groups share the posts in flight, so that the slow end of one holds up no other.
+    async fn show(
+        &self,
+        records: Vec<(Record, Shard)>,
+        messages: &BTreeMap<MessageId, Message>,
+        answer: &mut Answer,
+    ) {
+        let mut groups: BTreeMap<String, Vec<(Record, Shard)>> = BTreeMap::new();
+        for (record, shard) in records {
+            if messages.contains_key(&shard.message_id) {
+                let group = record.attributes.message_group_id.clone();
+                groups.entry(group).or_default().push((record, shard));
+            } else {
+                answer.add([record], &Error::internal("there is no such message"));
+            }
+        }
+        let connections = &match self.management.client() {
+            Ok(connections) => connections,
+            Err(error) => {
+                return answer
+                    .add(groups.into_values().flatten().map(|(record, _)| record), &error);
+            }
+        };
+        let shown = groups.into_values().map(async |group: Vec<(Record, Shard)>| {
+            let (store, clock) = (&self.store, &self.clock);
+            let broadcast = shared::broadcast::Broadcast { connections, store, clock };
+            let shards: Vec<&Shard> = group.iter().map(|(_, shard)| shard).collect();
+            let shown = broadcast.to_shards(&shards, messages).await;
+            shown.map_err(|error| (group, error))
+        });
+        for (group, error) in join_all(shown).await.into_iter().filter_map(Result::err) {
+            answer.add(group.into_iter().map(|(record, _)| record), &error);
+        }
+    }
+}
+
+impl Answer {
+    /// Adds records that failed for the same reason.
+    fn add(&mut self, records: impl IntoIterator<Item = Record>, error: &Error) {
+        for Record { message_id: record_id, .. } in records {
+            tracing::warn!(record_id, "a record failed");
+            self.batch_item_failures.push(Failure { item_identifier: record_id });
+        }
+        error.log();
+    }
+}
+
+fn parse(body: &str) -> Result<Shard> {
+    serde_json::from_str(body).map_err(|error| {
+        // Not what stands there: nobody knows what it is.
+        let place = format!("line {} column {}", error.line(), error.column());
+        Error::internal(format!("the record is no shard of ours, at {place}"))
+    })
 }

@@ -5,7 +5,7 @@
 
 use shared::{
     Error, Result,
-    broadcast::Broadcast,
+    broadcast::{Broadcast, Sender},
     chat::{ClientId, Draft},
     clock::Clock,
     frame::{Action, Protocol, Refusal},
@@ -60,13 +60,11 @@ impl WebSocketFunction for Message {
         let drafts = Drafts { plain: draft(&readings.plain), chat_v1: draft(&readings.chat_v1) };
         match self.store.append_message(sender, drafts, self.rate, self.clock.now()).await {
             Ok(Some(Appended { outcome: Outcome::Stored(message), protocol })) => {
-                let broadcast = Broadcast {
-                    message: &message,
-                    connections: &connections,
-                    store: &self.store,
-                    clock: &self.clock,
-                };
-                if let Err(error) = broadcast.to_everyone(sender, self.queue.as_ref()).await {
+                let broadcast =
+                    Broadcast { connections: &connections, store: &self.store, clock: &self.clock };
+                let said_by = Sender { connection_id: sender, protocol };
+                let shown = broadcast.to_everyone(&message, said_by, self.queue.as_ref()).await;
+                if let Err(error) = shown {
                     // It is stored, so the send has succeeded: its sender at least must know.
                     error.log();
                     connections.post(sender, protocol.message(&message)).await;

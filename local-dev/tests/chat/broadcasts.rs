@@ -11,6 +11,7 @@ use crate::{
     bootstraps::Lambda,
     support::{
         World,
+        connections::FakeConnections,
         room::User,
         socket::Socket,
         sqs::{Picky, Sqs},
@@ -25,8 +26,13 @@ crate::stories! {
     few_connections_need_no_queue,
     what_the_queue_refuses_at_first_is_queued_again,
     what_the_queue_refuses_for_good_is_posted_at_once,
-    records_that_fail_are_named_and_harm_no_other;
+    records_that_fail_are_named_and_harm_no_other,
+    what_waits_for_a_shard_comes_in_one_frame,
+    a_send_that_is_repeated_is_queued_once;
     Needs::Nothing;
+    what_is_throttled_is_tried_again_and_holds_up_nobody,
+    its_sender_is_shown_a_message_first,
+    more_than_a_page_of_connections_are_reached_once,
     without_its_queue_a_message_reaches_everyone_all_the_same,
     with_a_silent_queue_a_message_reaches_everyone_all_the_same,
 }
@@ -124,7 +130,7 @@ async fn what_is_too_much_is_left_to_the_queue_and_reaches_everyone_once(mut wor
     let shown = crowd.sockets[0].next_frame().await;
     assert_eq!((&shown["id"], shown["text"].as_str()), (&json!(1), Some(text.as_str())));
 
-    // 25 others by 2.
+    // 26 by 2.
     let events = sqs.events(13).await;
     assert_eq!(crowd.times_shown(&world, &text).await, vec![0; 26], "only the sender was told");
 
@@ -149,12 +155,13 @@ async fn who_connects_meanwhile_is_shown_the_message(mut world: World) {
     let mut crowd = Crowd::gather(&world, 5).await;
     crowd.sockets[0].say("hello everyone", "1").await;
     assert_eq!(crowd.sockets[0].next_frame().await["id"], 1);
+    let events = sqs.events(5).await;
     // Wherever their ids are.
     for _ in 0..5 {
         crowd.sockets.push(world.connect(&crowd.alice).await);
     }
     let broadcast = Broadcast::of(&world);
-    for event in sqs.events(4).await {
+    for event in events {
         assert_eq!(broadcast.handle(&event).await, Vec::<String>::new());
     }
     assert_eq!(crowd.times_shown(&world, "hello everyone").await, [0, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
@@ -173,7 +180,7 @@ async fn gone_connections_of_a_shard_are_forgotten(mut world: World) {
     assert_eq!(crowd.sockets[0].next_frame().await["id"], 1);
     assert_eq!(world.connection_ids().await.len(), 9);
     let broadcast = Broadcast::of(&world);
-    // Eight others by 3.
+    // Nine by 3.
     for event in sqs.events(3).await {
         assert_eq!(broadcast.handle(&event).await, Vec::<String>::new());
     }
@@ -204,7 +211,7 @@ async fn what_the_queue_refuses_at_first_is_queued_again(mut world: World) {
     world.until("three were refused", async || picky.refused().len() == 3).await;
 
     let broadcast = Broadcast::of(&world);
-    for event in sqs.events(6).await {
+    for event in sqs.events(7).await {
         assert_eq!(broadcast.handle(&event).await, Vec::<String>::new());
     }
     assert_eq!(crowd.times_shown(&world, "hello everyone").await, [0, 1, 1, 1, 1, 1, 1]);
@@ -217,18 +224,18 @@ async fn what_the_queue_refuses_for_good_is_posted_at_once(mut world: World) {
         let is_last =
             |entry: &Value| entry["MessageBody"].as_str().unwrap().contains("\"through\":null");
         let picky = Picky::before(&sqs, is_senders_fault, move |entry, _| is_last(entry)).await;
-        world.restart_with_all(picky.settings(&sqs, 1)).await;
+        world.restart_with_all(picky.settings(&sqs, 2)).await;
         let mut crowd = if number == 1 {
-            Crowd::gather(&world, 13).await
+            Crowd::gather(&world, 24).await
         } else {
             // The restart has closed all sockets.
             let alice = world.log_in("alice").await;
-            let sockets = join_all((0..13).map(|_| world.connect(&alice))).await;
+            let sockets = join_all((0..24).map(|_| world.connect(&alice))).await;
             Crowd { alice, sockets }
         };
         crowd.sockets[0].say("hello everyone", &number.to_string()).await;
         assert_eq!(crowd.sockets[0].next_frame().await["id"], number);
-        // Whoever is shown it now was in the shard that was refused.
+        // Whoever is shown it now is in the shard that was refused: two, or one beside the sender.
         world.until("it was tried", async || picky.refused().len() == tries).await;
         let (text, _, others) = futures_util::future::select_all(
             crowd.sockets[1..].iter_mut().map(|socket| Box::pin(socket.next_text())),
@@ -244,7 +251,7 @@ async fn what_the_queue_refuses_for_good_is_posted_at_once(mut world: World) {
         let mut shown = crowd.times_shown(&world, "hello everyone").await;
         shown.sort_unstable();
         // The sender, and who was shown it already.
-        assert_eq!(shown, [0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(shown, [vec![0; 2], vec![1; 22]].concat());
     }
 }
 
@@ -254,7 +261,7 @@ async fn records_that_fail_are_named_and_harm_no_other(mut world: World) {
     let mut crowd = Crowd::gather(&world, 3).await;
     crowd.sockets[0].say("hello everyone", "1").await;
     assert_eq!(crowd.sockets[0].next_frame().await["id"], 1);
-    let events = sqs.events(2).await;
+    let events = sqs.events(3).await;
     let good: Vec<Value> =
         events.iter().flat_map(|event| event["Records"].as_array().unwrap().clone()).collect();
     let poison = |id: &str, body: &str| {
@@ -269,21 +276,174 @@ async fn records_that_fail_are_named_and_harm_no_other(mut world: World) {
         poison("no message", r#"{"message_id":99,"told":"x"}"#),
         poison("more than we know", r#"{"message_id":1,"told":"x","until":"y"}"#),
         good[1],
+        good[2],
     ]});
-    let failures = Broadcast::of(&world).handle(&event).await;
-    assert_eq!(failures, ["no shard", "no message", "more than we know"]);
+    let mut failures = Broadcast::of(&world).handle(&event).await;
+    failures.sort_unstable();
+    assert_eq!(failures, ["more than we know", "no message", "no shard"]);
     assert_eq!(crowd.times_shown(&world, "hello everyone").await, [0, 1, 1]);
 
     // All of them fail where the database cannot be read, and can be tried again.
     let empty = world.empty_database().await;
     let failures = Broadcast::on(&world, &empty).handle(&json!({"Records": good})).await;
-    assert_eq!(failures.len(), 2);
+    assert_eq!(failures.len(), 3);
     world.drop_database(&empty).await;
     assert_eq!(crowd.times_shown(&world, "hello everyone").await, [0, 0, 0]);
 }
 
+async fn what_waits_for_a_shard_comes_in_one_frame(mut world: World) {
+    let sqs = Sqs::start().await;
+    world.restart_with_all(sqs.settings(7)).await;
+    // Two shards: what is said in the one is told in the other, too.
+    let mut crowd = Crowd::gather(&world, 8).await;
+    let [alice, bob] = [0, 2];
+    for (sender, client_id) in [(alice, "1"), (bob, "2"), (alice, "3")] {
+        crowd.sockets[sender].say("hello everyone", client_id).await;
+        assert_eq!(crowd.sockets[sender].next_frame().await["client_id"], client_id);
+    }
+    // And one whose text is as long as there may be, three bytes each: with the others it fills a frame to the half.
+    let long = "€".repeat(4096);
+    for client_id in ["4", "5", "6"] {
+        crowd.sockets[alice].say(&long, client_id).await;
+        assert_eq!(crowd.sockets[alice].next_frame().await["client_id"], client_id);
+    }
+
+    let events = sqs.events(12).await;
+    let broadcast = Broadcast::of(&world);
+    let records = events.iter().flat_map(|event| event["Records"].as_array().unwrap().clone());
+    let (first, second): (Vec<Value>, Vec<Value>) =
+        records.partition(|record| record["attributes"]["MessageGroupId"] == "0");
+    assert_eq!((first.len(), second.len()), (6, 6));
+    for records in [first, second] {
+        assert_eq!(broadcast.handle(&json!({"Records": records})).await, Vec::<String>::new());
+    }
+
+    let history = world.history(&crowd.alice).await;
+    let of =
+        |ids: &[usize]| -> Vec<Value> { ids.iter().map(|id| history[id - 1].clone()).collect() };
+    let message = |id: usize| {
+        let mut frame = history[id - 1].clone();
+        frame["type"] = json!("message");
+        frame
+    };
+    let messages = |ids: &[usize]| json!({"type": "messages", "messages": of(ids)});
+    for (place, socket) in crowd.sockets.iter_mut().enumerate() {
+        if place == alice {
+            assert_eq!(socket.next_frame().await, message(2));
+        } else if place == bob {
+            assert_eq!(socket.next_frame().await, messages(&[1, 3, 4, 5]));
+            assert_eq!(socket.next_frame().await, message(6));
+        } else if socket.protocol.is_some() {
+            assert_eq!(socket.next_frame().await, messages(&[1, 2, 3, 4, 5]));
+            assert_eq!(socket.next_frame().await, message(6));
+        } else {
+            for message in &history {
+                let text = |name: &str| message[name].as_str().unwrap().to_owned();
+                let expected = format!("{}: {}", text("username"), text("text"));
+                assert!(socket.next_text().await == expected, "another is due");
+            }
+        }
+    }
+    assert_eq!(crowd.times_shown(&world, "nothing more").await, vec![0; 8]);
+}
+
+async fn a_send_that_is_repeated_is_queued_once(mut world: World) {
+    let sqs = Sqs::start().await;
+    world.restart_with_all(sqs.settings(1)).await;
+    let mut crowd = Crowd::gather(&world, 3).await;
+    for _ in 0..2 {
+        crowd.sockets[0].say("hello everyone", "1").await;
+        assert_eq!(crowd.sockets[0].next_frame().await["id"], 1);
+    }
+    crowd.sockets[0].say("the end", "2").await;
+    assert_eq!(crowd.sockets[0].next_frame().await["id"], 2);
+    let shards = sqs.events(6).await;
+    let shards = shards.iter().flat_map(|event| event["Records"].as_array().unwrap());
+    let of_first = shards.filter(|record| record["body"].as_str().unwrap().contains(":1,"));
+    assert_eq!(of_first.count(), 3);
+}
+
+async fn what_is_throttled_is_tried_again_and_holds_up_nobody(mut world: World) {
+    let posts = FakeConnections::listen().await;
+    world
+        .restart_with_all([
+            ("CONNECTIONS_ENDPOINT", posts.endpoint.clone()),
+            // With so few at a time, whoever waits must give up its place.
+            ("BROADCAST_CONCURRENCY", "1".to_owned()),
+        ])
+        .await;
+    let alice = world.user("alice").await;
+    let mut socket = world.connect(&alice).await;
+    for id in ["busy", "fails", "gone", "zoe"] {
+        world.insert_connection(&alice, id).await;
+    }
+    world.clock.advance(std::time::Duration::from_mins(1));
+    socket.say("who is there?", "1").await;
+    world.until("it was taken", async || posts.posted("busy") == 4).await;
+    world.until("it was given up", async || posts.posted("fails") == 8).await;
+    world.until("it is forgotten", async || world.connection_ids().await.len() == 4).await;
+    let taken = posts.take();
+    let tries = |id: &str| -> Vec<usize> {
+        let places = taken.iter().enumerate();
+        places.filter(|(_, post)| post.what.ends_with(id)).map(|(place, _)| place).collect()
+    };
+    assert_eq!(["busy", "fails", "gone", "zoe"].map(|id| tries(id).len()), [4, 8, 1, 1]);
+    // The last one had it before any was tried again.
+    assert!(tries("zoe")[0] < tries("busy")[1] && tries("zoe")[0] < tries("fails")[1]);
+}
+
+async fn its_sender_is_shown_a_message_first(mut world: World) {
+    let posts = FakeConnections::listen().await;
+    let settings = [
+        ("CONNECTIONS_ENDPOINT", posts.endpoint.clone()),
+        ("BROADCAST_CONCURRENCY", "1".to_owned()),
+    ];
+    world.restart_with_all(settings).await;
+    let alice = world.user("alice").await;
+    // Before it and after it, whatever its id is.
+    for id in ["!", "-", "~"] {
+        world.insert_connection(&alice, id).await;
+    }
+    let mut socket = world.connect(&alice).await;
+    let sender = world.connection_ids().await.into_iter().find(|id| id.len() > 1).unwrap();
+    socket.say("hello everyone", "1").await;
+    let mut taken = Vec::new();
+    while taken.len() < 4 {
+        taken.extend(posts.take());
+        tokio::task::yield_now().await;
+    }
+    let path = |id: &str| format!("POST /ws/@connections/{}", id.replace('=', "%3D"));
+    assert_eq!(taken[0].what, path(&sender));
+    assert!(taken.iter().all(|post| post.frame == taken[0].frame));
+}
+
+async fn more_than_a_page_of_connections_are_reached_once(mut world: World) {
+    let posts = FakeConnections::listen().await;
+    world.restart_with("CONNECTIONS_ENDPOINT", &posts.endpoint).await;
+    let alice = world.user("alice").await;
+    let mut socket = world.connect(&alice).await;
+    let sender = world.connection_ids().await.remove(0);
+    // One more than there are in a page.
+    let ids: Vec<String> = (0..2_000).map(|number| format!("{number:04}")).collect();
+    for id in &ids {
+        world.insert_connection(&alice, id).await;
+    }
+    socket.say("hello everyone", "1").await;
+    let mut taken = Vec::new();
+    while taken.len() < 2_001 {
+        taken.extend(posts.take());
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    let path = |id: &String| format!("POST /ws/@connections/{}", id.replace('=', "%3D"));
+    let mut expected: Vec<String> = ids.iter().chain([&sender]).map(path).collect();
+    let mut reached: Vec<String> = taken.into_iter().map(|post| post.what).collect();
+    expected.sort_unstable();
+    reached.sort_unstable();
+    assert!(reached == expected, "somebody was left out, or shown it twice");
+}
+
 async fn reaches_everyone_without(mut world: World, endpoint: String) {
-    let queue = format!("{endpoint}/123456789012/broadcasts");
+    let queue = format!("{endpoint}/123456789012/broadcasts.fifo");
     let settings = [
         ("AWS_ENDPOINT_URL_SQS", endpoint),
         ("BROADCAST_QUEUE_URL", queue),

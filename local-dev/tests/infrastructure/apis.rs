@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use shared::management::Management;
 
 use super::{
     Test,
@@ -15,6 +16,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("access_logs_hold_no_query_string", access_logs_hold_no_query_string),
     ("routes_are_throttled", routes_are_throttled),
     ("the_queue_is_read_in_parts_and_gives_up", the_queue_gives_up),
+    ("what_is_said_of_a_shard_meanwhile_is_shown_together", the_queue_is_fifo),
+    ("pushes_use_what_the_account_may_post", pushes_are_bound_by_the_account),
 ];
 
 /// API Gateway waits no longer for a function. Source: API Gateway quotas (HTTP APIs 30 s, WebSocket APIs 29 s).
@@ -199,4 +202,38 @@ fn the_queue_gives_up(template: &Template) {
     assert!(queue["VisibilityTimeout"].as_u64().unwrap() >= 6 * timeout);
     let kept = |queue: &str| stack.properties(queue)["MessageRetentionPeriod"].as_u64().unwrap();
     assert!(kept("BroadcastDeadLetters") > kept("BroadcastQueue"));
+}
+
+fn the_queue_is_fifo(template: &Template) {
+    let stack = template.plain();
+    // Lambda hands over one batch of a group at a time, of ten at most. Source: "Using Lambda with Amazon SQS", FIFO queues.
+    assert_eq!(stack.properties("BroadcastShards")["BatchSize"], 10);
+    let queue = stack.properties("BroadcastQueue");
+    assert_eq!(queue["FifoQueue"], true);
+    // A dead-letter queue must be of the same kind. Source: SQS developer guide, "Dead-letter queues".
+    assert_eq!(stack.properties("BroadcastDeadLetters")["FifoQueue"], true);
+    // The code says what is the same, and the queue isn't to be the bound. Source: "High throughput for FIFO queues".
+    assert_ne!(queue["ContentBasedDeduplication"], true);
+    assert_eq!(queue["DeduplicationScope"], "messageGroup");
+    assert_eq!(queue["FifoThroughputLimit"], "perMessageGroupId");
+}
+
+fn pushes_are_bound_by_the_account(template: &Template) {
+    // Posts of one account, and how long one takes at most, in seconds.
+    const POSTS_PER_SECOND: f64 = 10_000.0;
+    const POST_TIME: f64 = 0.015;
+    // What one takes of a processor, in seconds, and the MB for which there is a whole one.
+    const PROCESSOR_TIME: f64 = 52e-6;
+    const PROCESSOR_MB: f64 = 1769.0;
+    let stack = template.plain();
+    let at_once = &stack.properties("BroadcastShards")["ScalingConfig"]["MaximumConcurrency"];
+    let memory = &stack.properties("Broadcast")["MemorySize"];
+    let [at_once, memory] = [at_once, memory].map(|number| number.as_f64().unwrap());
+    let in_flight = u32::try_from(Management::DEFAULT_CONCURRENCY).unwrap();
+    let by_time = f64::from(in_flight) / POST_TIME;
+    let by_processor = memory / PROCESSOR_MB / PROCESSOR_TIME;
+    let posts = at_once * by_time.min(by_processor);
+    assert!(posts >= POSTS_PER_SECOND, "{posts} posts per second are less than there may be");
+    // Nor so many that most of them are throttled.
+    assert!(posts <= 2.0 * POSTS_PER_SECOND, "{posts} posts per second are tried");
 }

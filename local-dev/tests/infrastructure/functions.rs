@@ -103,7 +103,7 @@ fn sample(name: &str, value: &Value) -> String {
         "JWT_SECRET" | "CDN_SECRET" => "s".repeat(48),
         "ALLOWED_ORIGINS" => "https://d111111abcdef8.cloudfront.net,https://a.example".to_owned(),
         "BROADCAST_QUEUE_URL" => {
-            "https://sqs.eu-west-1.amazonaws.com/123456789012/chat-BroadcastQueue-1".to_owned()
+            "https://sqs.eu-west-1.amazonaws.com/123456789012/chat-BroadcastQueue-1.fifo".to_owned()
         }
         "CONNECTIONS_ENDPOINT" => {
             "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/ws".to_owned()

@@ -1,6 +1,6 @@
 //! `connections`: the sockets that are open, as far as we know.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{Store, with_db};
 use crate::{
@@ -46,6 +46,25 @@ pub struct Recipient {
     /// Whether its session is over: then it gets nothing and should be closed. It was opened in the moment in which
     /// its session was revoked, or has outlived its session.
     pub session_ended: bool,
+    /// In which of the stretches that were asked for it is: the first is the lowest bit.
+    pub stretches: i32,
+}
+
+/// A stretch of the table of connections, in the database's order of ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch<'a> {
+    /// The connection before its first one; `None` from the beginning.
+    pub after: Option<&'a str>,
+    /// Its last connection; `None` up to the end.
+    pub through: Option<&'a str>,
+}
+
+impl Stretch<'_> {
+    /// The whole table.
+    pub const ALL: Self = Self { after: None, through: None };
+
+    /// How many can be asked for at once: as many as there are bits for.
+    pub const NUMBER_MAX: usize = 31;
 }
 
 impl Store {
@@ -73,40 +92,83 @@ impl Store {
         Ok(rows == 1)
     }
 
-    /// Every connection there is, in the database's order of ids.
+    /// Up to `limit` connections of the hull of `stretches`, in the database's order of ids; from the beginning, or after the
+    /// one where the page before ended.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn recipients(&self, now: UnixMillis) -> Result<Vec<Recipient>> {
-        self.recipients_between(None, None, now).await
-    }
-
-    /// The connections after one id and up to another, in the database's order of ids. `None` is before the first and
-    /// after the last.
     ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn recipients_between(
+    /// # Panics
+    /// When there are no stretches, or more than [`Stretch::NUMBER_MAX`].
+    pub async fn recipients(
         &self,
-        after: Option<&str>,
-        through: Option<&str>,
+        stretches: &[Stretch<'_>],
+        ended: Option<&str>,
+        limit: usize,
         now: UnixMillis,
     ) -> Result<Vec<Recipient>> {
+        assert!((1..=Stretch::NUMBER_MAX).contains(&stretches.len()), "there are too many");
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        // Only the database knows its order of ids.
+        let [least, greatest] =
+            if self.is_sqlite() { ["min", "max"] } else { ["least", "greatest"] };
         Ok(with_db!(self.reader, |db| {
             let mut query = sqlx::QueryBuilder::new(
                 "select c.connection_id, c.protocol, c.connected_at, s.revoked_at is not null or s.expires_at <= ",
             );
-            query.push_bind(now);
+            query.push_bind(now).push(" as session_ended, 0");
+            for (number, stretch) in stretches.iter().enumerate() {
+                query.push(" + case when true");
+                if let Some(after) = stretch.after {
+                    query.push(" and c.connection_id > ").push_bind(after);
+                }
+                if let Some(through) = stretch.through {
+                    query.push(" and c.connection_id <= ").push_bind(through);
+                }
+                query.push(format!(" then {} else 0 end", 1 << number));
+            }
             query.push(
-                " as session_ended from connections c join sessions s on s.id = c.session_id where true",
+                " as stretches from connections c join sessions s on s.id = c.session_id where true",
             );
-            if let Some(after) = after {
-                query.push(" and c.connection_id > ").push_bind(after);
+            let after: Option<BTreeSet<&str>> = stretches.iter().map(|of| of.after).collect();
+            let through: Option<BTreeSet<&str>> = stretches.iter().map(|of| of.through).collect();
+            for (bounds, comparison, hull) in [(after, ">", least), (through, "<=", greatest)] {
+                let Some(bounds) = bounds else { continue };
+                // Of a single value, SQLite's functions are others.
+                let hull = if bounds.len() == 1 { "" } else { hull };
+                query.push(format!(" and c.connection_id {comparison} {hull}("));
+                let mut list = query.separated(", ");
+                for bound in bounds {
+                    list.push_bind(bound);
+                }
+                query.push(")");
             }
-            if let Some(through) = through {
-                query.push(" and c.connection_id <= ").push_bind(through);
+            if let Some(ended) = ended {
+                query.push(" and c.connection_id > ").push_bind(ended);
             }
-            query.push(" order by c.connection_id").build_query_as().fetch_all(db).await
+            query.push(" order by c.connection_id limit ").push_bind(limit);
+            query.build_query_as().fetch_all(db).await
+        })?)
+    }
+
+    /// Where the table is to be cut into stretches of `size` connections: the last connection of each but the last stretch.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn cuts(&self, size: usize) -> Result<Vec<String>> {
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        Ok(with_db!(self.reader, |db| {
+            sqlx::query_scalar(
+                "select connection_id from (
+                     select connection_id, row_number() over (order by connection_id) as place,
+                         lead(connection_id) over (order by connection_id) as successor
+                     from connections
+                 ) placed
+                 where place % $1 = 0 and successor is not null order by place",
+            )
+            .bind(size)
+            .fetch_all(db)
+            .await
         })?)
     }
 

@@ -133,18 +133,20 @@ impl Store {
         Ok(appended?)
     }
 
-    /// The message with this number, if there is one.
+    /// The messages with these numbers, as far as there are such, oldest first.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn message(&self, id: MessageId) -> Result<Option<Message>> {
+    pub async fn messages_of(&self, ids: &[MessageId]) -> Result<Vec<Message>> {
         Ok(with_db!(self.reader, |db| {
-            sqlx::query_as(
-                "select id, username, text, sent_at, client_id from messages where id = $1",
-            )
-            .bind(id)
-            .fetch_optional(db)
-            .await
+            let mut query = sqlx::QueryBuilder::new(
+                "select id, username, text, sent_at, client_id from messages where id in (",
+            );
+            let mut list = query.separated(", ");
+            for id in ids {
+                list.push_bind(id);
+            }
+            query.push(") order by id").build_query_as().fetch_all(db).await
         })?)
     }
 

@@ -20,7 +20,7 @@ mod users;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use connections::{CONNECTION_LIFE_MAX, NewConnection, Recipient};
+pub use connections::{CONNECTION_LIFE_MAX, NewConnection, Recipient, Stretch};
 pub use login_failures::Attempts;
 pub use messages::{Appended, Drafts, Outcome, Page, PageRequest};
 pub use migrations::{Database, Status};

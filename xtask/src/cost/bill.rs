@@ -95,17 +95,19 @@ mod tests {
             (&prices::QUEUE, 657_000.0 + messages * 2.0 * 3.0),
             (
                 &prices::DSQL_WORK,
-                messages * (0.14 + 0.02 + 1000.0 * 0.00036)
+                messages * (0.14 + 2.0 * 0.02 + (501.0 + 1000.0) * 0.00036)
+                    + messages * 2.0 * (2.0 * 0.02 + 501.0 * 0.00036)
                     + refreshes * 0.14
                     + connections * (2.0 * 0.02 + 50.0 * 0.00036)
                     + connections * (0.02 + 0.14 + 0.00036)
                     + connections * 0.14,
             ),
-            // message: two statements, one call to queue both shards, 2 ms of its own; broadcast: eight rounds of 64 posts.
+            // message: three statements, one call to queue both shards, 2 ms of its own; broadcast: two statements, four rounds of
+            // 128 posts.
             (
                 &prices::LAMBDA_ARM,
-                messages * (20.0 + 10.0 + 2.0 + 1.0) / 1000.0 * 0.5
-                    + messages * 2.0 * (80.0 + 2.0 + 1.0) / 1000.0 * 0.5
+                messages * (30.0 + 10.0 + 2.0 + 1.0) / 1000.0 * 0.5
+                    + messages * 2.0 * (20.0 + 40.0 + 2.0 + 1.0) / 1000.0 * 0.5
                     + refreshes * (12.0 + 1.0) / 1000.0 * 0.25
                     + connections * (22.0 + 22.0 + 12.0 + 3.0) / 1000.0 * 0.25,
             ),
@@ -125,7 +127,7 @@ mod tests {
     fn nobody_pays_for_what_stands_there() {
         let bill = Bill::of(&load("--users 0").unwrap(), &STACK);
         // 15 alarms, two secrets, a dashboard, 657,000 empty receives.
-        assert!((bill.full() - (1.5 + 0.8 + 3.0 + 0.2628)).abs() < 1e-9, "{}", bill.full());
+        assert!((bill.full() - (1.5 + 0.8 + 3.0 + 0.3285)).abs() < 1e-9, "{}", bill.full());
         // Ten alarms, three dashboards and a million receives are free.
         assert!((bill.paid() - (0.5 + 0.8)).abs() < 1e-9, "{}", bill.paid());
     }

@@ -114,7 +114,7 @@ pub(crate) struct Load {
     pub(crate) post_ms: f64,
 
     /// Posts at a time
-    #[arg(long, default_value = "64", value_parser = between(1.0, 1000.0))]
+    #[arg(long, default_value = "128", value_parser = between(1.0, 1000.0))]
     pub(crate) posts_at_a_time: f64,
 
     /// Connections above which a message is shown by way of the queue, and connections of a shard
@@ -263,12 +263,15 @@ impl Load {
         let posting_ms = |posts: f64| (posts / self.posts_at_a_time).ceil() * self.post_ms;
         let (said, posts, shards) =
             (self.said(), self.posts_per_message(), self.shards_per_message());
-        let showing_ms = if shards > 0.0 {
-            // Ten shards are queued by one call.
-            (shards / 10.0).ceil() * self.post_ms
+        let (showing, showing_ms) = if shards > 0.0 {
+            // As many connections as say that there are too many, then all of them to be cut; ten shards are queued by one call.
+            let rows = self.inline_limit + 1.0 + posts;
+            ([2.0, 1.0, rows], (shards / 10.0).ceil() * self.post_ms)
         } else {
-            posting_ms(posts)
+            ([1.0, 1.0, posts], posting_ms(posts))
         };
+        // A shard of each message by itself: what waits and is shown together costs less.
+        let shard = posts.min(self.inline_limit);
         let (small, push, bcrypt) = (self.memory, self.memory_push, self.memory_bcrypt);
         let (connections, logins) = (self.connections(), per_month(self.logins));
         vec![
@@ -278,13 +281,13 @@ impl Load {
             function("logout", logins, small, [1.0, 1.0, 1.0], 2.0),
             function("messages", connections, small, [2.0, 0.0, PAGE_MESSAGES], 2.0),
             function("connect", connections, small, [1.0, 1.0, 1.0], 2.0),
-            function("message", said, push, [1.0, 1.0, posts], showing_ms + 2.0),
+            function("message", said, push, showing, showing_ms + 2.0),
             function(
                 "broadcast",
                 said * shards,
                 push,
-                [0.0; 3],
-                posting_ms(posts.min(self.inline_limit)) + 2.0,
+                [2.0, 0.0, 1.0 + shard],
+                posting_ms(shard) + 2.0,
             ),
             function("disconnect", connections, small, [0.0, 1.0, 0.0], 2.0),
         ]

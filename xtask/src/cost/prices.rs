@@ -223,9 +223,9 @@ pub(crate) const DASHBOARDS: Price = Price {
 
 pub(crate) const QUEUE: Price = Price {
     service: "SQS",
-    what: "requests, empty receives included, per 64 KB",
+    what: "requests to FIFO queues, empty receives included, per 64 KB",
     unit: "request",
-    tiers: &[(NO_END, 0.40 / MILLION)],
+    tiers: &[(NO_END, 0.50 / MILLION)],
     free: MILLION,
     as_of: "2026-06-13",
     source: "https://www.factualminds.com/blog/amazon-sqs-pricing-64kb-rule-fifo-vs-standard/",

@@ -131,7 +131,9 @@ fn malformed(name: &str, value: &str) -> Option<(&'static str, &'static str)> {
         "CONNECTIONS_ENDPOINT" => {
             after("http").is_some_and(|rest| rest.contains("://") && !rest.ends_with('/'))
         }
-        "BROADCAST_QUEUE_URL" => after("http").is_some_and(|rest| rest.contains("://")),
+        "BROADCAST_QUEUE_URL" => {
+            after("http").is_some_and(|rest| rest.contains("://") && rest.ends_with(".fifo"))
+        }
         "ALLOWED_ORIGINS" => {
             let is_origin = |one: &str| {
                 let host = one.strip_prefix("https://").or_else(|| one.strip_prefix("http://"));
@@ -212,6 +214,8 @@ mod tests {
             ("BROADCAST_INLINE_LIMIT", "-7", false),
             ("CONNECTIONS_ENDPOINT", "https://a.execute-api.eu-central-1.amazonaws.com/ws", true),
             ("CONNECTIONS_ENDPOINT", "wss://a/ws", false),
+            ("BROADCAST_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/1/chat.fifo", true),
+            ("BROADCAST_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/1/chat", false),
             ("ALLOWED_ORIGINS", "", true),
             ("ALLOWED_ORIGINS", "https://a.example.com, https://b.example.com", true),
             ("ALLOWED_ORIGINS", "https://*.example.com", false),

@@ -367,10 +367,20 @@ impl Reader {
 
     async fn saw_frame(&self, text: &str, asks: bool) {
         let mut frame: Value = serde_json::from_str(text).unwrap_or_default();
-        if frame["type"] != "message" {
-            return;
+        let messages = match frame["type"].as_str() {
+            Some("message") => {
+                frame.as_object_mut().expect("it has a type").remove("type");
+                vec![frame]
+            }
+            Some("messages") => frame["messages"].as_array().cloned().unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        for message in messages {
+            self.saw_message(message, asks).await;
         }
-        frame.as_object_mut().expect("it has a type").remove("type");
+    }
+
+    async fn saw_message(&self, frame: Value, asks: bool) {
         self.ledger.saw(&self.name, &frame);
         self.view.add(&frame);
         if frame["username"] == *self.user.username {

@@ -33,7 +33,8 @@ pub struct FakeConnections {
 }
 
 impl FakeConnections {
-    /// Takes every request. Connections called `hangs`, `fails` and `gone` do.
+    /// Takes every request. Connections called `hangs`, `fails` and `gone` do; `busy` is only at the
+    /// fourth try there.
     pub async fn listen() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}/ws", listener.local_addr().unwrap());
@@ -90,11 +91,22 @@ fn router(taken: &Arc<Mutex<Vec<Taken>>>) -> Router {
         }
         let frame = String::from_utf8(body.to_vec()).unwrap();
         let path = uri.path();
-        taken.lock().unwrap().push(Taken { what: format!("{method} {path}"), frame });
+        let request = Taken { what: format!("{method} {path}"), frame };
+        let tries = {
+            let mut taken = taken.lock().unwrap();
+            let before = taken.iter().filter(|other| **other == request).count();
+            taken.push(request);
+            before + 1
+        };
         match path.rsplit('/').next() {
             Some("hangs") => pending().await,
             Some("fails") => StatusCode::INTERNAL_SERVER_ERROR,
             Some("gone") => StatusCode::GONE,
+            Some("busy") => match tries {
+                1 | 3 => StatusCode::TOO_MANY_REQUESTS,
+                2 => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::OK,
+            },
             _ => StatusCode::OK,
         }
     };

@@ -82,6 +82,7 @@ impl Descriptions {
     pub fn check_frame(&self, frame: &Value) {
         let name = match frame["type"].as_str() {
             Some("message") => "message",
+            Some("messages") => "messages",
             Some("error") => "error",
             Some("pong") => "pong",
             _ => "gatewayError",

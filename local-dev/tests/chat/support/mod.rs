@@ -59,7 +59,7 @@ use shared::{
     frame::Protocol,
     rate::MessageRate,
     settings::{Lookup, Settings},
-    store::{Drafts, NewConnection, Outcome, ROLES, RoleArns, Store},
+    store::{Drafts, NewConnection, Outcome, ROLES, RoleArns, Store, Stretch},
     token::SessionId,
 };
 use tempfile::TempDir;
@@ -388,9 +388,10 @@ impl World {
 
     /// The ids in the table of connections, in order.
     pub async fn connection_ids(&self) -> Vec<String> {
-        let recipients = self.store.recipients(self.clock.clock().now()).await.unwrap();
+        let now = self.clock.clock().now();
+        let all = self.store.recipients(&[Stretch::ALL], None, usize::MAX, now).await;
         let mut ids: Vec<String> =
-            recipients.into_iter().map(|recipient| recipient.connection_id).collect();
+            all.unwrap().into_iter().map(|recipient| recipient.connection_id).collect();
         ids.sort_unstable();
         ids
     }

@@ -39,10 +39,17 @@ impl Guests {
 
     /// Whether a frame is not somebody else's message.
     pub fn may_have_said(&self, frame: &str) -> bool {
-        if let Ok(frame) = serde_json::from_str::<Value>(frame)
-            && frame["type"] == "message"
-        {
-            return frame["username"].as_str().is_some_and(|username| self.has(username));
+        if let Ok(frame) = serde_json::from_str::<Value>(frame) {
+            let is_ours = |message: &Value| {
+                message["username"].as_str().is_some_and(|username| self.has(username))
+            };
+            match frame["type"].as_str() {
+                Some("message") => return is_ours(&frame),
+                Some("messages") => {
+                    return frame["messages"].as_array().is_some_and(|all| all.iter().any(is_ours));
+                }
+                _ => {}
+            }
         }
         let plain =
             frame.split_once(": ").filter(|(username, _)| Username::parse(username).is_ok());

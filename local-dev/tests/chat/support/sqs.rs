@@ -1,13 +1,17 @@
 //! Amazon SQS: moto's server, and a way to it on which some entries are refused.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use aws_sdk_sqs::config::{BehaviorVersion, Builder};
+use aws_sdk_sqs::{
+    config::{BehaviorVersion, Builder},
+    types::{MessageSystemAttributeName, QueueAttributeName},
+};
 use axum::{
     Router,
     body::Bytes,
@@ -37,7 +41,7 @@ pub fn installed() -> Option<PathBuf> {
     Some(server).filter(|server| server.is_file())
 }
 
-/// A running SQS with one queue.
+/// A running SQS with one FIFO queue.
 pub struct Sqs {
     /// Its base URL.
     pub endpoint: String,
@@ -78,8 +82,9 @@ impl Sqs {
             .endpoint_url(&endpoint)
             .build();
         let client = aws_sdk_sqs::Client::from_conf(config);
-        let created = client.create_queue().queue_name("broadcasts").send().await.unwrap();
-        let queue = created.queue_url.unwrap();
+        let creating = client.create_queue().queue_name("broadcasts.fifo");
+        let created = creating.attributes(QueueAttributeName::FifoQueue, "true").send().await;
+        let queue = created.unwrap().queue_url.unwrap();
         Self { endpoint, queue, client, _server: server }
     }
 
@@ -103,7 +108,10 @@ impl Sqs {
             let receiving = self.client.receive_message().queue_url(&self.queue);
             // The last time only to see that nothing is left.
             let seconds = i32::from(taken < number);
-            let receiving = receiving.max_number_of_messages(10).wait_time_seconds(seconds);
+            let receiving = receiving
+                .message_system_attribute_names(MessageSystemAttributeName::All)
+                .max_number_of_messages(10)
+                .wait_time_seconds(seconds);
             let messages = receiving.send().await.unwrap().messages.unwrap_or_default();
             taken += messages.len();
             assert!(taken <= number, "there are more than {number}");
@@ -119,12 +127,17 @@ impl Sqs {
                 let deleting = self.client.delete_message().queue_url(&self.queue);
                 let receipt = message.receipt_handle.unwrap();
                 deleting.receipt_handle(&receipt).send().await.unwrap();
+                let attributes = message.attributes.unwrap();
+                let attributes: BTreeMap<&str, &str> = attributes
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str()))
+                    .collect();
                 records.push(json!({
                     "messageId": message.message_id.unwrap(), "receiptHandle": receipt,
                     "body": message.body.unwrap(), "md5OfBody": message.md5_of_body.unwrap(),
-                    "attributes": {"ApproximateReceiveCount": "1"}, "messageAttributes": {},
+                    "attributes": attributes, "messageAttributes": {},
                     "eventSource": "aws:sqs", "awsRegion": "eu-west-1",
-                    "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:broadcasts",
+                    "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:broadcasts.fifo",
                 }));
             }
             events.push(json!({"Records": records}));
