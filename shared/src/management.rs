@@ -295,9 +295,8 @@ fn delivery_of<E>(error: &SdkError<E>) -> Delivery {
     match error.raw_response().map(|response| response.status().as_u16()) {
         Some(410) => Delivery::Gone,
         Some(429 | 500..) => Delivery::Later,
-        Some(_) => Delivery::Failed,
         None if matches!(error, SdkError::DispatchFailure(_)) => Delivery::Later,
-        None => Delivery::Failed,
+        _ => Delivery::Failed,
     }
 }
 

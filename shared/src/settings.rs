@@ -243,7 +243,7 @@ impl Settings {
         let inline_limit = self.number("BROADCAST_INLINE_LIMIT", 1..=10_000, taken, "500")?;
         let inline_limit = inline_limit.unwrap_or(Queue::DEFAULT_INLINE_LIMIT);
         let url = self.url("BROADCAST_QUEUE_URL", "the URL of a queue", QUEUE_EXAMPLE)?;
-        if url.as_ref().is_some_and(|url| !url.ends_with(".fifo")) {
+        if url.as_ref().is_some_and(|url| url.strip_suffix(".fifo").is_none()) {
             let problem = "is not the URL of a FIFO queue, which ends in .fifo";
             return Err(SettingError::new("BROADCAST_QUEUE_URL", problem, QUEUE_EXAMPLE));
         }

@@ -131,9 +131,8 @@ fn malformed(name: &str, value: &str) -> Option<(&'static str, &'static str)> {
         "CONNECTIONS_ENDPOINT" => {
             after("http").is_some_and(|rest| rest.contains("://") && !rest.ends_with('/'))
         }
-        "BROADCAST_QUEUE_URL" => {
-            after("http").is_some_and(|rest| rest.contains("://") && rest.ends_with(".fifo"))
-        }
+        "BROADCAST_QUEUE_URL" => after("http")
+            .is_some_and(|rest| rest.contains("://") && rest.strip_suffix(".fifo").is_some()),
         "ALLOWED_ORIGINS" => {
             let is_origin = |one: &str| {
                 let host = one.strip_prefix("https://").or_else(|| one.strip_prefix("http://"));
