@@ -158,7 +158,7 @@ pub(crate) fn name_all(
     let mut names = Vec::new();
     for resource in resources.iter().filter(|resource| is_function(resource)) {
         let path = format!("{}.FunctionName", resource.id);
-        let name = match resource.function_name() {
+        let name = match resource.property("FunctionName") {
             None => Ok(resource.id.to_owned()),
             Some(node) => resolver.resolve(node).and_then(|node| match &node {
                 None => Ok(resource.id.to_owned()),
@@ -318,7 +318,7 @@ fn environment(
     Ok(environment)
 }
 
-/// A text, unless it is the address of an API here or has one somewhere in it.
+/// A text, unless it is the address of an API or the URL of a queue here, or has one somewhere in it.
 fn variable(stack: &Stack<'_>, text: &str) -> Result<Variable, Unknown> {
     for api in stack.api_ids() {
         let host = names::api_host(&names::api_id(api), stack.resolver.options);
@@ -334,12 +334,30 @@ fn variable(stack: &Stack<'_>, text: &str) -> Result<Variable, Unknown> {
         }
         return Ok(Variable::Endpoint { api: api.to_owned(), scheme, path: after.to_owned() });
     }
+    for (queue, name) in stack.resolver.queues() {
+        let url = names::queue_url(name, stack.resolver.options);
+        match text.split_once(&url) {
+            Some(("", "")) => {
+                let path = format!("/{}/{name}", stack.resolver.options.account_id);
+                return Ok(Variable::QueueUrl { queue: queue.to_owned(), path });
+            }
+            // The name of another queue may begin with this one's.
+            Some((_, after))
+                if !after.starts_with(|next: char| {
+                    next.is_ascii_alphanumeric() || "-_.".contains(next)
+                }) =>
+            {
+                return Err(embedded(queue));
+            }
+            _ => {}
+        }
+    }
     Ok(Variable::Known(text.to_owned()))
 }
 
-fn embedded(api: &str) -> Unknown {
+fn embedded(id: &str) -> Unknown {
     Unknown {
-        expression: format!("a text around the address of {api}"),
-        why: "local-dev only knows where the API is if the address is the whole value".to_owned(),
+        expression: format!("a text around the address of {id}"),
+        why: "local-dev only knows where that is if the address is the whole value".to_owned(),
     }
 }

@@ -1,15 +1,16 @@
-//! Events of functions. Those of the type `HttpApi` are routes.
+//! Events of functions. Those of the type `HttpApi` are routes; those of queues are read by `queue_event`.
 
 use std::time::Duration;
 
 use crate::{
     draft::{Api, Draft},
     http_api,
-    model::{HttpRoute, Method, Throttling},
+    model::{EventSource, Function, HttpRoute, Method, Queue, Throttling},
     names,
     node::Node,
     problem::Problem,
     property::{Fates, Property},
+    queue_event,
     report::Report,
     resource::{SAM_HTTP_API, Stack},
     stage,
@@ -33,23 +34,31 @@ const FATES: Fates = Fates {
 /// Methods of routes.
 const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 
-/// Adds the routes that the events of a function are to the APIs; the implicit API is made when it is needed.
+/// Adds the routes that the events of a function are to the APIs; the implicit API is made when it is needed. Its queues are
+/// returned.
 pub(crate) fn read_all(
     stack: &Stack<'_>,
-    function: &str,
+    function: &Function,
     events: Option<&Node>,
+    queues: &[Queue],
     drafts: &mut Vec<Draft>,
     report: &mut Report,
-) {
-    let Some(events) = events else { return };
-    let Some(events) = report.keep(Property::new(format!("{function}.Events"), events).map())
-    else {
-        return;
-    };
+) -> Vec<EventSource> {
+    let mut sources = Vec::new();
+    let Some(events) = events else { return sources };
+    let path = format!("{}.Events", function.logical_id);
+    let Some(events) = report.keep(Property::new(path, events).map()) else { return sources };
     for (entry, event) in events.entries() {
-        let read = read(stack, function, &event, entry.line, drafts, report);
-        report.keep(read);
+        let is_queue = event.get("Type").and_then(|kind| kind.node.scalar()) == Some("SQS");
+        if is_queue {
+            let read = queue_event::read(function, queues, &event, entry.line, report);
+            sources.extend(report.keep(read).flatten());
+        } else {
+            let read = read(stack, &function.logical_id, &event, entry.line, drafts, report);
+            report.keep(read);
+        }
     }
+    sources
 }
 
 fn read(

@@ -1,4 +1,4 @@
-//! Reads what a SAM template says of APIs and functions, for an emulator of API Gateway.
+//! Reads what a SAM template says of APIs, functions and queues, for an emulator of API Gateway, Lambda and SQS.
 //!
 //! ```
 //! let yaml = "
@@ -29,6 +29,7 @@
 //!   API's id become the texts that stand for them here, so a route finds its function however the template puts it.
 //! - `resource` tells resources from each other. `function`, `http_event`, `http_api` and `websocket_api` read those of
 //!   SAM; `api_resource` reads those of plain `CloudFormation` (`AWS::ApiGatewayV2::*`).
+//! - `queue` and `queue_event` read queues and what leads from them to functions.
 //! - `draft` puts the parts of an API together and holds the APIs against each other; `model` is what comes out.
 
 mod api_resource;
@@ -45,6 +46,8 @@ mod node;
 mod parameter;
 mod problem;
 mod property;
+mod queue;
+mod queue_event;
 mod report;
 mod resolver;
 mod resource;
@@ -56,8 +59,8 @@ mod yaml;
 use std::{collections::BTreeMap, fmt};
 
 pub use model::{
-    Authorizer, Cors, Function, HttpApi, HttpRoute, IdentitySource, Method, Template, Throttling,
-    Variable, WebSocketApi, WebSocketRoute,
+    Authorizer, Cors, EventSource, Fifo, Function, HttpApi, HttpRoute, IdentitySource, Method,
+    Queue, Redrive, Template, Throttling, Variable, WebSocketApi, WebSocketRoute,
 };
 pub use problem::{Problem, TemplateError};
 

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use crate::problem::Problem;
 
-/// The functions and APIs of a template.
+/// The functions, APIs and queues of a template.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Template {
     /// All functions, in the order of the file; routes name them by their logical ids.
@@ -13,6 +13,10 @@ pub struct Template {
     pub http_api: Option<HttpApi>,
     /// The WebSocket APIs. No two of them have the same stage.
     pub websocket_apis: Vec<WebSocketApi>,
+    /// The queues. No two of them have the same name.
+    pub queues: Vec<Queue>,
+    /// What leads from queues to functions, unless it is switched off.
+    pub event_sources: Vec<EventSource>,
     /// What the template asks for and doesn't get here, in the order of the file.
     pub warnings: Vec<Problem>,
     /// What was not looked at, because the answers are the same without it: types of resources and properties, each
@@ -24,6 +28,11 @@ impl Template {
     /// The function of that logical id.
     pub fn function(&self, logical_id: &str) -> Option<&Function> {
         self.functions.iter().find(|function| function.logical_id == logical_id)
+    }
+
+    /// The queue of that logical id.
+    pub fn queue(&self, logical_id: &str) -> Option<&Queue> {
+        self.queues.iter().find(|queue| queue.logical_id == logical_id)
     }
 }
 
@@ -66,6 +75,14 @@ pub enum Variable {
         /// `https` or `wss`; `None` where the variable is a host without one.
         scheme: Option<String>,
         /// What follows the host: nothing, or a path that begins with `/`, for example `/ws`.
+        path: String,
+    },
+    /// The URL of a queue of this template, `https://sqs.{region}.amazonaws.com/{account}/{name}` in the cloud. What runs
+    /// the template knows where that is here.
+    QueueUrl {
+        /// The queue's logical id.
+        queue: String,
+        /// What follows the host: `/{account}/{name}`.
         path: String,
     },
     /// Only known in the cloud. It is warned of.
@@ -231,4 +248,68 @@ pub struct Throttling {
     pub rate: Option<f64>,
     /// `ThrottlingBurstLimit`: requests at once.
     pub burst: Option<u32>,
+}
+
+/// A queue of SQS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// Its name in the template.
+    pub logical_id: String,
+    /// Its name for AWS: `QueueName`, else the logical id, with `.fifo` at the end of a FIFO queue's.
+    pub name: String,
+    /// `arn:aws:sqs:{region}:{account}:{name}`.
+    pub arn: String,
+    /// What makes it a FIFO queue.
+    pub fifo: Option<Fifo>,
+    /// `VisibilityTimeout`, in seconds.
+    pub visibility_timeout_secs: u32,
+    /// `DelaySeconds`.
+    pub delay_secs: u32,
+    /// `MessageRetentionPeriod`, in seconds.
+    pub retention_secs: u32,
+    /// `MaximumMessageSize`, in bytes.
+    pub message_bytes_max: u32,
+    /// `ReceiveMessageWaitTimeSeconds`.
+    pub receive_wait_secs: u32,
+    /// `RedrivePolicy`, if it leads to a queue of this template.
+    pub redrive: Option<Redrive>,
+    /// The line of the file where it is described.
+    pub line: usize,
+}
+
+/// What is special about a FIFO queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fifo {
+    /// `ContentBasedDeduplication`.
+    pub content_based_deduplication: bool,
+    /// Whether `DeduplicationScope` is `messageGroup`.
+    pub deduplicates_by_group: bool,
+}
+
+/// What becomes of messages that are received again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redrive {
+    /// The logical id of the queue that gets them.
+    pub queue: String,
+    /// `maxReceiveCount`.
+    pub receives_max: u32,
+}
+
+/// A queue whose messages invoke a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventSource {
+    /// The logical id of the function.
+    pub function: String,
+    /// The logical id of the queue.
+    pub queue: String,
+    /// `BatchSize`: messages of one invocation.
+    pub batch_size: u32,
+    /// `MaximumBatchingWindowInSeconds`.
+    pub batching_window_secs: u32,
+    /// `ScalingConfig.MaximumConcurrency`: invocations at once.
+    pub concurrency_max: Option<u32>,
+    /// Whether `FunctionResponseTypes` has `ReportBatchItemFailures`.
+    pub reports_failures: bool,
+    /// The line of the file where it is described.
+    pub line: usize,
 }

@@ -29,6 +29,18 @@ pub(crate) fn function_arn(name: &str, options: &Options) -> String {
     format!("arn:{}:lambda:{region}:{account_id}:function:{name}", partition(options))
 }
 
+/// The ARN of a queue.
+pub(crate) fn queue_arn(name: &str, options: &Options) -> String {
+    let Options { region, account_id, .. } = options;
+    format!("arn:{}:sqs:{region}:{account_id}:{name}", partition(options))
+}
+
+/// The URL of a queue in the cloud.
+pub(crate) fn queue_url(name: &str, options: &Options) -> String {
+    let Options { region, account_id, .. } = options;
+    format!("https://sqs.{region}.{}/{account_id}/{name}", url_suffix(options))
+}
+
 /// `AWS::Partition`.
 pub(crate) fn partition(options: &Options) -> &'static str {
     match &options.region {

@@ -38,6 +38,8 @@ struct Named<'a> {
     lacking: Option<&'a str>,
     /// Of a function.
     function_name: Option<String>,
+    /// Of a queue.
+    queue_name: Option<String>,
 }
 
 impl<'a> Resolver<'a> {
@@ -53,6 +55,7 @@ impl<'a> Resolver<'a> {
                 properties: entry.value.get("Properties"),
                 lacking: None,
                 function_name: None,
+                queue_name: None,
             };
             (entry.key.as_str(), named)
         });
@@ -79,6 +82,13 @@ impl<'a> Resolver<'a> {
     pub(crate) fn set_function_name(&mut self, logical_id: &str, name: String) {
         if let Some(named) = self.resources.get_mut(logical_id) {
             named.function_name = Some(name);
+        }
+    }
+
+    /// From now on the queue has that name.
+    pub(crate) fn set_queue_name(&mut self, logical_id: &str, name: String) {
+        if let Some(named) = self.resources.get_mut(logical_id) {
+            named.queue_name = Some(name);
         }
     }
 
@@ -125,9 +135,10 @@ impl<'a> Resolver<'a> {
             | "AWS::ApiGatewayV2::Api" => names::api_id(name),
             "AWS::ApiGatewayV2::Stage" => return self.stage_name(name, named, line),
             kind if kind.starts_with("AWS::ApiGatewayV2::") => name.to_owned(),
-            kind => match &named.function_name {
-                Some(function) => function.clone(),
-                None => return Ok(absent(expression(), name, kind)),
+            kind => match (&named.function_name, &named.queue_name) {
+                (Some(function), _) => function.clone(),
+                (None, Some(queue)) => names::queue_url(queue, self.options),
+                (None, None) => return Ok(absent(expression(), name, kind)),
             },
         };
         Ok(Kind::Scalar(text))
@@ -202,6 +213,15 @@ impl<'a> Resolver<'a> {
             {
                 name.to_owned()
             }
+            ("AWS::SQS::Queue", attribute) => {
+                let queue = self.queue_name(name).unwrap_or(name);
+                match attribute {
+                    "Arn" => names::queue_arn(queue, self.options),
+                    "QueueName" => queue.to_owned(),
+                    "QueueUrl" => names::queue_url(queue, self.options),
+                    _ => return absent(expression, name, kind),
+                }
+            }
             (kind, "Arn") => match self.function_name(name) {
                 Some(function) => names::function_arn(function, self.options),
                 None => return absent(expression, name, kind),
@@ -218,6 +238,21 @@ impl<'a> Resolver<'a> {
 
     fn function_name(&self, logical_id: &str) -> Option<&str> {
         self.resources.get(logical_id)?.function_name.as_deref()
+    }
+
+    /// The logical ids and the names of all queues that exist.
+    pub(crate) fn queues(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.resources.iter().filter_map(|(id, named)| Some((*id, named.queue_name.as_deref()?)))
+    }
+
+    pub(crate) fn queue_name(&self, logical_id: &str) -> Option<&str> {
+        self.resources.get(logical_id)?.queue_name.as_deref()
+    }
+
+    /// The logical id of the queue that an ARN names.
+    pub(crate) fn queue_of_arn(&self, arn: &str) -> Option<&str> {
+        let is_meant = |name: &str| names::queue_arn(name, self.options) == arn;
+        self.queues().find(|(_, name)| is_meant(name)).map(|(logical_id, _)| logical_id)
     }
 
     /// Whether a condition of the template is true.

@@ -11,6 +11,7 @@ use crate::{
     parameter,
     problem::Problem,
     property::{Fate, Fates, Property},
+    queue,
     report::Report,
     resolver::Resolver,
     websocket_api,
@@ -26,6 +27,7 @@ pub(crate) const SAM_FUNCTION: &str = "AWS::Serverless::Function";
 pub(crate) const FUNCTION: &str = "AWS::Lambda::Function";
 pub(crate) const SAM_HTTP_API: &str = "AWS::Serverless::HttpApi";
 pub(crate) const SAM_WEBSOCKET_API: &str = "AWS::Serverless::WebSocketApi";
+pub(crate) const QUEUE: &str = "AWS::SQS::Queue";
 
 /// What a resource can have. `IgnoreGlobals` and `Connectors` are SAM's.
 const ATTRIBUTES: [&str; 11] = [
@@ -85,7 +87,7 @@ const WARNED: [(&str, &str); 2] = [
 ];
 
 /// Resources that no function can tell the lack of, by the beginnings of their types.
-const PASSED_OVER: [&str; 17] = [
+const PASSED_OVER: [&str; 19] = [
     "AWS::ApiGateway::Account",
     "AWS::ApiGatewayV2::Deployment",
     "AWS::ApiGatewayV2::Model",
@@ -100,6 +102,8 @@ const PASSED_OVER: [&str; 17] = [
     "AWS::Lambda::Permission",
     "AWS::Logs::",
     "AWS::Route53::",
+    "AWS::SQS::QueueInlinePolicy",
+    "AWS::SQS::QueuePolicy",
     "AWS::Serverless::Connector",
     "AWS::Serverless::LayerVersion",
     "AWS::WAFv2::",
@@ -125,8 +129,8 @@ impl<'a> Resource<'a> {
     }
 
     /// As it stands in the file.
-    pub(crate) fn function_name(&self) -> Option<&Node> {
-        self.node.get("Properties").and_then(|properties| properties.get("FunctionName"))
+    pub(crate) fn property(&self, key: &str) -> Option<&Node> {
+        self.node.get("Properties").and_then(|properties| properties.get(key))
     }
 
     pub(crate) fn problem(&self, message: impl Into<String>) -> Problem {
@@ -198,18 +202,23 @@ pub(crate) fn read(root: &Node, options: &Options, report: &mut Report) -> Templ
     let mut resolver = Resolver::new(root, parameters, options);
     let resources = existing(root, &mut resolver, report);
     function::name_all(&resources, &mut resolver, report);
+    queue::name_all(&resources, &mut resolver, report);
     let stack = Stack { resolver, resources, globals };
     if !report.errors.is_empty() {
         return Template::default();
     }
     announce_others(&stack, report);
     let described = function::read_all(&stack, report);
+    let queues = queue::read_all(&stack, report);
+    let mut event_sources = Vec::new();
     let mut drafts: Vec<Draft> = http_api::read_all(&stack, report);
     for (function, events) in &described {
-        http_event::read_all(&stack, &function.logical_id, events.as_ref(), &mut drafts, report);
+        let mut events_read =
+            http_event::read_all(&stack, function, events.as_ref(), &queues, &mut drafts, report);
+        event_sources.append(&mut events_read);
     }
     let functions = described.into_iter().map(|(function, _)| function).collect();
-    let mut template = Template { functions, ..Template::default() };
+    let mut template = Template { functions, queues, event_sources, ..Template::default() };
     websocket_api::read_all(&stack, &mut drafts, report);
     api_resource::read_all(&stack, &mut drafts, report);
     draft::finish(drafts, &mut template, report);
@@ -219,10 +228,11 @@ pub(crate) fn read(root: &Node, options: &Options, report: &mut Report) -> Templ
 
 /// Says that there is nothing to ask for. A stack may well have functions only, but then there is nothing to do here.
 fn announce_emptiness(template: &Template, line: usize, report: &mut Report) {
-    let Template { http_api, websocket_apis, .. } = template;
-    if http_api.is_none() && websocket_apis.is_empty() {
-        report.warn("", line, "the template describes no API, so nothing is served");
-    } else if http_api.iter().all(|api| api.routes.is_empty())
+    let Template { http_api, websocket_apis, queues, .. } = template;
+    if http_api.is_none() && websocket_apis.is_empty() && queues.is_empty() {
+        report.warn("", line, "the template describes no API and no queue, so nothing is served");
+    } else if queues.is_empty()
+        && http_api.iter().all(|api| api.routes.is_empty())
         && websocket_apis.iter().all(|api| api.routes.is_empty())
     {
         report.warn("", line, "no API of the template has a route, so nothing is served");
@@ -380,6 +390,6 @@ fn announce_others(stack: &Stack<'_>, report: &mut Report) {
 }
 
 fn is_read(kind: &str) -> bool {
-    [SAM_FUNCTION, FUNCTION, SAM_HTTP_API, SAM_WEBSOCKET_API].contains(&kind)
+    [SAM_FUNCTION, FUNCTION, SAM_HTTP_API, SAM_WEBSOCKET_API, QUEUE].contains(&kind)
         || api_resource::KINDS.contains(&kind)
 }

@@ -77,15 +77,27 @@ fn its_routes_lead_to_their_functions() {
     assert_eq!(routes, expected);
 }
 
+#[test]
+fn it_has_a_queue_with_dead_letters_that_leads_to_broadcast() {
+    let template = chat(&[]);
+    let queue = template.queue("BroadcastQueue").unwrap();
+    let redrive = queue.redrive.as_ref().unwrap();
+    assert_eq!((redrive.queue.as_str(), redrive.receives_max), ("BroadcastDeadLetters", 3));
+    let [source] = template.event_sources.as_slice() else { panic!("there is one") };
+    assert_eq!((source.queue.as_str(), source.function.as_str()), ("BroadcastQueue", "Broadcast"));
+    assert!(source.reports_failures);
+    let timeout = template.function("Broadcast").unwrap().timeout_secs;
+    // As much as Lambda asks for.
+    assert!(queue.visibility_timeout_secs >= 6 * timeout);
+}
+
 /// What local-dev doesn't know, it leaves to its own settings and their defaults; nothing else of the template may be lost.
 #[test]
 fn what_is_warned_of_is_what_only_the_cloud_has() {
     for warning in chat(&[]).warnings {
         let known = match warning.path.rsplit_once('.').unwrap_or_default() {
-            (function, "Shards") => function == "Broadcast.Events",
             (api, "AccessLogSettings") => ["ChatHttpApi", "ChatWebSocketApi"].contains(&api),
             (_, "ALLOWED_ORIGINS") => warning.message.contains("Distribution.DomainName"),
-            (_, "BROADCAST_QUEUE_URL") => warning.message.contains("AWS::SQS::Queue"),
             (_, "DATABASE_URL") => warning.message.contains("AWS::DSQL::Cluster"),
             (_, "CDN_SECRET" | "JWT_SECRET") => warning.message.contains("SecretsManager::Secret"),
             _ => warning.path == "Resources",
@@ -96,7 +108,6 @@ fn what_is_warned_of_is_what_only_the_cloud_has() {
                 warning.message.ends_with(
                     "AWS::DSQL::Cluster (Cluster); \
                      AWS::S3::Bucket (SiteBucket); AWS::S3::BucketPolicy (SiteBucketPolicy); \
-                     AWS::SQS::Queue (BroadcastDeadLetters, BroadcastQueue); \
                      AWS::SecretsManager::Secret (CdnSecret, JwtSecret); Custom::Schema (Schema, SchemaTidied)"
                 ),
                 "{warning}"

@@ -3,6 +3,7 @@
 mod chat;
 mod hostile;
 mod plain;
+mod queues;
 mod refused;
 mod sam;
 mod values;

@@ -23,6 +23,7 @@ const RESOURCES: &str = "
     Type: AWS::Serverless::WebSocketApi
     Properties: { StageName: ws, RouteSelectionExpression: $request.body.a, Routes: { $default: { FunctionArn: !GetAtt Hello.Arn } } }
   Jobs: { Type: AWS::SQS::Queue }
+  Things: { Type: AWS::DynamoDB::Table }
   Never: { Type: AWS::SQS::Queue, Condition: IsNot }
 ";
 
@@ -75,9 +76,20 @@ fn values_are_worked_out() {
         ("!FindInMap [Regions, nowhere, Zone, { DefaultValue: z }]", "z"),
         ("!Base64 hello", "aGVsbG8="),
         ("!!str 1", "1"),
+        ("!GetAtt Jobs.Arn", "arn:aws:sqs:us-east-1:123456789012:Jobs"),
+        ("!GetAtt Jobs.QueueName", "Jobs"),
     ];
     for (text, expected) in cases {
         assert_eq!(value(text), Variable::Known(expected.to_owned()), "{text}");
+    }
+}
+
+#[test]
+fn a_queue_is_at_the_address_of_what_runs_the_template() {
+    let expected =
+        Variable::QueueUrl { queue: "Jobs".to_owned(), path: "/123456789012/Jobs".to_owned() };
+    for text in ["!Ref Jobs", "!GetAtt Jobs.QueueUrl"] {
+        assert_eq!(value(text), expected, "{text}");
     }
 }
 
@@ -90,14 +102,19 @@ fn a_value_of_nothing_is_not_there() {
 fn what_only_a_deployment_knows_is_unknown() {
     let cases = [
         (
-            "!Ref Jobs",
-            "!Ref Jobs",
-            "Jobs is of the type AWS::SQS::Queue, of which local-dev doesn't know that",
+            "!Ref Things",
+            "!Ref Things",
+            "Things is of the type AWS::DynamoDB::Table, of which local-dev doesn't know that",
         ),
         (
-            "!Sub 'x-${Jobs.Arn}'",
-            "!Sub x-${Jobs.Arn}",
-            "Jobs is of the type AWS::SQS::Queue, of which local-dev doesn't know that",
+            "!Sub 'x-${Things.Arn}'",
+            "!Sub x-${Things.Arn}",
+            "Things is of the type AWS::DynamoDB::Table, of which local-dev doesn't know that",
+        ),
+        (
+            "!Sub 'at ${Jobs}'",
+            "a text around the address of Jobs",
+            "local-dev only knows where that is if the address is the whole value",
         ),
         ("!Ref Never", "!Ref Never", "Never doesn't exist, its condition IsNot is false"),
         (
@@ -121,7 +138,7 @@ fn what_only_a_deployment_knows_is_unknown() {
         (
             "!Sub 'see https://${Socket}.execute-api.us-east-1.amazonaws.com/ws'",
             "a text around the address of Socket",
-            "local-dev only knows where the API is if the address is the whole value",
+            "local-dev only knows where that is if the address is the whole value",
         ),
     ];
     for (text, expression, why) in cases {

@@ -106,11 +106,11 @@ fn of_caches_of_authorizers() {
 fn of_resources_that_are_not_made() {
     let yaml = with(
         "",
-        "  Jobs: { Type: AWS::SQS::Queue }\n  Other: { Type: AWS::SQS::Queue }\n  Table: { Type: AWS::DynamoDB::Table }\n  Role: { Type: AWS::IAM::Role }\n  Files: { Type: AWS::S3::Bucket }\n  Pages: { Type: AWS::CloudFront::Distribution }",
+        "  Jobs: { Type: AWS::SNS::Topic }\n  Other: { Type: AWS::SNS::Topic }\n  Queue: { Type: AWS::SQS::Queue }\n  Table: { Type: AWS::DynamoDB::Table }\n  Role: { Type: AWS::IAM::Role }\n  Files: { Type: AWS::S3::Bucket }\n  Pages: { Type: AWS::CloudFront::Distribution }",
     );
     assert_warned(
         &yaml,
-        "Resources (line 8): local-dev doesn't make these, functions that use them reach nothing here, and nothing is invoked by them: AWS::DynamoDB::Table (Table); AWS::S3::Bucket (Files); AWS::SQS::Queue (Jobs, Other)",
+        "Resources (line 8): local-dev doesn't make these, functions that use them reach nothing here, and nothing is invoked by them: AWS::DynamoDB::Table (Table); AWS::S3::Bucket (Files); AWS::SNS::Topic (Jobs, Other)",
     );
 }
 
@@ -133,7 +133,7 @@ fn of_domains_and_mappings() {
 fn of_templates_that_serve_nothing() {
     assert_warned(
         &crate::with("", ""),
-        "line 1: the template describes no API, so nothing is served",
+        "line 1: the template describes no API and no queue, so nothing is served",
     );
     assert_warned(
         &crate::with("", "  Api: { Type: AWS::Serverless::HttpApi }"),
