@@ -51,7 +51,8 @@ pub(crate) async fn answer(
     // Read whatever comes of it, so that the client can use its TCP connection again.
     let body = body::read(&request.headers, body, gateway.limits.message_bytes_max).await;
     let verified = gateway.credentials.as_ref().map_or(Ok(()), |credentials| {
-        signature::verify(credentials, &request, body.as_deref().ok(), Timestamp::now())
+        let body = body.as_deref().ok();
+        signature::verify(credentials, signature::EXECUTE_API, &request, body, Timestamp::now())
     });
     let mut response = match (verified, body) {
         (Err(refusal), _) => error(StatusCode::FORBIDDEN, refusal.error_type, &refusal.message),

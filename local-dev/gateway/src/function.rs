@@ -16,6 +16,7 @@ use super::{
     identifier::Identifier,
     journal::{Call, Entry, Journal},
     redaction::redact_text,
+    timestamp::Timestamp,
 };
 
 /// A function that the gateway invokes.
@@ -76,7 +77,7 @@ pub enum FunctionError {
 
 /// Why an invocation has no response.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum InvokeError {
+pub enum InvokeError {
     /// The function failed, or panicked, or answered more than Lambda takes. This is the error's message.
     Failed(String),
     /// Lambda did not run the function, because too many run.
@@ -87,9 +88,9 @@ pub(crate) enum InvokeError {
     EventTooLarge,
 }
 
-/// Invokes functions.
+/// Invokes functions: with what faults do to them, and so that the inspector shows it.
 #[derive(Clone)]
-pub(crate) struct Invoker {
+pub struct Invoker {
     pub(crate) payload_bytes_max: usize,
     pub(crate) faults: Arc<FaultSwitch>,
     pub(crate) journal: Arc<Journal>,
@@ -98,6 +99,21 @@ pub(crate) struct Invoker {
 }
 
 impl Invoker {
+    /// Runs `function` on an event that no request has caused, and waits at most `time_max` for its response. `cause` is
+    /// shown in the place of a route.
+    ///
+    /// # Errors
+    /// When there is no response.
+    pub async fn invoke_by(
+        &self,
+        cause: &str,
+        function: &Function,
+        event: Bytes,
+        time_max: Duration,
+    ) -> Result<Bytes, InvokeError> {
+        self.invoke(function, cause, Identifier::mint(Timestamp::now()), event, time_max).await
+    }
+
     /// Runs `function` on `event` and waits at most `time_max` for its response.
     ///
     /// The function runs in a task of its own, as it runs on a machine of its own on AWS: a panic is its failure and
@@ -236,7 +252,7 @@ mod tests {
     use tokio::{sync::oneshot, task::yield_now};
 
     use super::*;
-    use crate::{faults::Faults, timestamp::Timestamp};
+    use crate::faults::Faults;
 
     const PAYLOAD_BYTES_MAX: usize = 1000;
 

@@ -7,8 +7,11 @@
 //! GET    /_local/invocations              the last invocations, newest first; ?function=NAME&limit=N
 //! GET    /_local/invocations/{id}         one with its event, response and log
 //! POST   /_local/invocations/{id}/replay  the same event once more; answers the new invocation when it has ended
+//! GET    /_local/queues                   the queues, and how many messages they hold
+//! POST   /_local/queues/{name}/purge      deletes a queue's messages; answers how many, {"messages": 3}
+//! POST   /_local/queues/{name}/redrive    moves dead letters back to where they came from; likewise
 //! GET    /_local/events                   all of that live, as Server-Sent Events: `snapshot`, `invocation`,
-//!                                         `connections`, and `reset` before another snapshot
+//!                                         `connections`, `queues`, and `reset` before another snapshot
 //! GET    /_local/faults                   the faults and how often they happen, {"post-410": 0.1, …}
 //! PUT    /_local/faults                   sets those that are named and ends all others
 //! PATCH  /_local/faults                   sets those that are named; 0 or null ends one
@@ -82,6 +85,9 @@ pub(crate) fn router() -> Router<Arc<RunningGateway>> {
         .route("/invocations", get(invocations))
         .route("/invocations/{id}", get(invocation))
         .route("/invocations/{id}/replay", post(replay))
+        .route("/queues", get(queues))
+        .route("/queues/{name}/purge", post(purge))
+        .route("/queues/{name}/redrive", post(redrive))
         .route("/events", get(events))
         .route("/faults", get(faults).put(put_faults).patch(patch_faults))
         .route("/limits", get(limits))
@@ -193,6 +199,25 @@ async fn detail(entry: Entry) -> Response<Body> {
 
 fn no_invocation() -> Response<Body> {
     error(StatusCode::NOT_FOUND, "There is no such invocation, or it is too long ago.")
+}
+
+async fn queues(State(gateway): Gateway) -> Response<Body> {
+    json_response(StatusCode::OK, &view::queues(&gateway))
+}
+
+async fn purge(State(gateway): Gateway, Path(name): Path<String>) -> Response<Body> {
+    count_messages(gateway.queues.as_ref().and_then(|queues| queues.purge(&name)))
+}
+
+async fn redrive(State(gateway): Gateway, Path(name): Path<String>) -> Response<Body> {
+    count_messages(gateway.queues.as_ref().and_then(|queues| queues.redrive(&name)))
+}
+
+fn count_messages(messages: Option<usize>) -> Response<Body> {
+    match messages {
+        Some(messages) => json_response(StatusCode::OK, &json!({ "messages": messages })),
+        None => error(StatusCode::NOT_FOUND, "There is no such queue."),
+    }
 }
 
 async fn events(State(gateway): Gateway) -> Response<Body> {

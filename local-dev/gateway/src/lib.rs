@@ -5,6 +5,7 @@
 //! is in `request`, `body`, `function`, `proxy_response`, `throttle` and `identifier`; a WebSocket connection is handed from
 //! `websocket_api` (the handshake) to `lifetime` (from `$connect` to `$disconnect`) to `socket` (frames).
 //! [`server`] takes the port and `http1` serves it, over what `transport` makes of a TCP connection.
+//! `queues` are somebody else's, on the same port.
 //! What happens is remembered in `journal` and shown by `inspector`, without the secrets that `redaction` finds.
 
 pub mod assumptions;
@@ -32,6 +33,7 @@ mod message;
 mod outgoing;
 mod policy;
 mod proxy_response;
+mod queues;
 mod redaction;
 mod request;
 mod route_selection;
@@ -63,20 +65,18 @@ pub use self::{
     authorizer::{Authorizer, IdentitySource, IdentitySourceError},
     cors::{Cors, CorsError},
     faults::{Fault, Faults},
-    function::{Function, FunctionError, Invocation},
+    function::{Function, FunctionError, Invocation, InvokeError, Invoker},
     http_api::{HttpApi, HttpApiError, HttpRoute},
     http_route::{RouteKey, RouteKeyError},
     journal::{Entry, Start, WeakEntry},
     limits::{Limits, Rate},
+    queues::{Queue, Queues},
     route_selection::{RouteSelection, RouteSelectionError},
     signature::Credentials,
     throttle::Throttle,
     websocket_api::{WebSocketApi, WebSocketRoute},
 };
-use self::{
-    connection::Connections, faults::FaultSwitch, function::Invoker, journal::Journal,
-    request::Peer,
-};
+use self::{connection::Connections, faults::FaultSwitch, journal::Journal, request::Peer};
 
 /// What a gateway consists of. By default it has no API and AWS's limits.
 #[derive(Default)]
@@ -94,7 +94,9 @@ pub struct Gateway {
     pub assumptions: Assumptions,
     /// What goes wrong, to begin with.
     pub faults: Faults,
-    /// What requests to the management API must be signed with. By default, signatures are not checked.
+    /// Queues beside the APIs.
+    pub queues: Option<Arc<dyn Queues>>,
+    /// What requests to the management API, and calls to the queues, must be signed with. By default, signatures are not checked.
     pub credentials: Option<Credentials>,
     /// With it, the port takes TLS, too: a function that takes the management API's address from its event calls
     /// `https://…`, which is what it is on AWS.
@@ -109,6 +111,7 @@ pub(crate) struct RunningGateway {
     limits: Limits,
     assumptions: Assumptions,
     faults: Arc<FaultSwitch>,
+    queues: Option<Arc<dyn Queues>>,
     credentials: Option<Credentials>,
     journal: Arc<Journal>,
     invoker: Invoker,
@@ -130,6 +133,7 @@ impl RunningGateway {
             limits,
             assumptions,
             faults,
+            queues,
             credentials,
             tls: _,
         } = gateway;
@@ -149,6 +153,7 @@ impl RunningGateway {
             limits,
             assumptions,
             faults,
+            queues,
             credentials,
             journal,
             invoker,
@@ -202,6 +207,9 @@ async fn dispatch(
     if !path.starts_with('/') || request.method() == Method::CONNECT {
         // There is nothing at the target of `OPTIONS *`, and no way through.
         return error_response(StatusCode::BAD_REQUEST);
+    }
+    if queues::is_meant(&gateway, &request) {
+        return queues::answer(&gateway, request).await;
     }
     if let Some((api, below)) = gateway.websocket_api(path) {
         let api = Arc::clone(api);

@@ -10,7 +10,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Gateway, RunningGateway, http1};
+use crate::{Gateway, Invoker, RunningGateway, http1};
 
 /// A port that is taken, but not served yet: functions are built with the address at which they can reach the gateway.
 pub struct Bound {
@@ -105,6 +105,11 @@ impl Server {
     /// Where the gateway is.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What invokes functions as the gateway does.
+    pub fn invoker(&self) -> Invoker {
+        self.gateway.invoker.clone()
     }
 
     /// Ends in order and within five seconds: sockets are closed with 1001 and have their `$disconnect`, other

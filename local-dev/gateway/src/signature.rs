@@ -1,5 +1,5 @@
-//! AWS Signature Version 4 from the side that checks it: was a request to the management API signed by somebody who has
-//! the credentials?
+//! AWS Signature Version 4 from the side that checks it: was a request to the management API, or to another service, signed
+//! by somebody who has the credentials?
 //!
 //! What is wrong is looked for in the order in which AWS's services do it, and said in their words, as people have
 //! reported them of `execute-api` and of services that share its checks. Secrets are compared in constant time; they are
@@ -36,7 +36,8 @@ use crate::{
 };
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-const SERVICE: &str = "execute-api";
+/// The service that the management API is part of.
+pub(crate) const EXECUTE_API: &str = "execute-api";
 const TERMINATOR: &str = "aws4_request";
 const SECURITY_TOKEN: &str = "x-amz-security-token";
 
@@ -79,10 +80,11 @@ impl SignatureError {
     }
 }
 
-/// Checks who signed `request`. A body that was not read is `None`: then all is checked but the signature itself, so
+/// Checks who signed `request` to `service`. A body that was not read is `None`: then all is checked but the signature itself, so
 /// nothing may be done for whoever sent it.
 pub(crate) fn verify(
     credentials: &Credentials,
+    service: &str,
     request: &Parts,
     body: Option<&[u8]>,
     now: Timestamp,
@@ -99,12 +101,12 @@ pub(crate) fn verify(
             "Unsupported AWS 'algorithm': '{algorithm}'."
         )));
     }
-    let access_key_id = claim.check_scope(&credentials.region)?;
+    let access_key_id = claim.check_scope(&credentials.region, service)?;
     if access_key_id != credentials.access_key_id {
         return Err(SignatureError::unrecognized());
     }
     if let Some(body) = body {
-        claim.check_signature(credentials, request, body)?;
+        claim.check_signature(credentials, service, request, body)?;
     }
     if !credentials.have_token(claim.security_token.as_deref()) {
         return Err(SignatureError::unrecognized());
@@ -263,7 +265,11 @@ impl Claim {
     }
 
     /// Says whose key it is, if it signs for this region and service and for the day of its date.
-    fn check_scope(&self, expected_region: &str) -> Result<&str, SignatureError> {
+    fn check_scope(
+        &self,
+        expected_region: &str,
+        expected_service: &str,
+    ) -> Result<&str, SignatureError> {
         let parts: Vec<&str> = self.credential.trim_end_matches('/').splitn(6, '/').collect();
         let &[access_key_id, day, region, service, terminator] = &*parts else {
             let credential = &self.credential;
@@ -277,8 +283,9 @@ impl Claim {
             (region != expected_region).then(|| {
                 format!("Credential should be scoped to a valid region, not '{region}'. ")
             }),
-            (service != SERVICE)
-                .then(|| format!("Credential should be scoped to correct service: '{SERVICE}'. ")),
+            (service != expected_service).then(|| {
+                format!("Credential should be scoped to correct service: '{expected_service}'. ")
+            }),
             (terminator != TERMINATOR).then(|| {
                 format!(
                     "Credential should be scoped with a valid terminator: '{TERMINATOR}', not \
@@ -308,18 +315,20 @@ impl Claim {
     fn check_signature(
         &self,
         credentials: &Credentials,
+        service: &str,
         request: &Parts,
         body: &[u8],
     ) -> Result<(), SignatureError> {
-        let key = credentials.signing_key(self.day());
+        let key = credentials.signing_key(self.day(), service);
         let canonical = CanonicalRequest::new(&self.signed_headers, request, body);
         let mut signature = [0; 32];
         let is_readable = hex::decode_to_slice(&self.signature, &mut signature).is_ok();
         let [twice, once] = encoded_paths(request.uri.path());
-        let to_sign = self.string_to_sign(credentials, &canonical.bytes(&twice));
-        let is_right = [&to_sign, &self.string_to_sign(credentials, &canonical.bytes(&once))]
-            .into_iter()
-            .any(|to_sign| hmac(&key, to_sign.as_bytes()).verify_slice(&signature).is_ok());
+        let to_sign = self.string_to_sign(credentials, service, &canonical.bytes(&twice));
+        let is_right =
+            [&to_sign, &self.string_to_sign(credentials, service, &canonical.bytes(&once))]
+                .into_iter()
+                .any(|to_sign| hmac(&key, to_sign.as_bytes()).verify_slice(&signature).is_ok());
         if is_readable && is_right {
             return Ok(());
         }
@@ -334,10 +343,10 @@ impl Claim {
         )))
     }
 
-    fn string_to_sign(&self, credentials: &Credentials, canonical: &[u8]) -> String {
+    fn string_to_sign(&self, credentials: &Credentials, service: &str, canonical: &[u8]) -> String {
         let (date, day, region) = (&self.date, self.day(), &credentials.region);
         let hash = hex::encode(Sha256::digest(canonical));
-        format!("{ALGORITHM}\n{date}\n{day}/{region}/{SERVICE}/{TERMINATOR}\n{hash}")
+        format!("{ALGORITHM}\n{date}\n{day}/{region}/{service}/{TERMINATOR}\n{hash}")
     }
 }
 

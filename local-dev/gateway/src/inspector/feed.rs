@@ -11,10 +11,10 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::{sync::watch, time::sleep};
 
-use super::view::{ConnectionView, Summary};
-use crate::{RunningGateway, journal::Mark};
+use super::view::{self, ConnectionView, Summary};
+use crate::{RunningGateway, journal::Mark, queues::Queue};
 
-/// How long changes are gathered before they are told, and how long a change to a connection may go unnoticed.
+/// How long changes are gathered before they are told, and how long a change to a connection or a queue may go unnoticed.
 const GATHER_TIME: Duration = Duration::from_millis(100);
 const LOOK_TIME: Duration = Duration::from_millis(500);
 
@@ -27,6 +27,7 @@ struct Reader {
     changed: watch::Receiver<()>,
     mark: Mark,
     connections: Option<Connections>,
+    queues: Vec<Queue>,
     /// What is known and not yet told.
     events: VecDeque<Event>,
 }
@@ -58,6 +59,7 @@ impl Reader {
             changed,
             mark: Mark::default(),
             connections: None,
+            queues: Vec::new(),
             events: VecDeque::new(),
         };
         reader.start();
@@ -87,8 +89,12 @@ impl Reader {
         let invocations = self.gateway.journal.news(&mut self.mark).entries;
         let invocations: Vec<_> = invocations.iter().rev().map(Summary::of).collect();
         let connections = Connections::of(&self.gateway);
-        self.tell("snapshot", &json!({ "invocations": invocations, "connections": connections }));
+        let queues = view::queues(&self.gateway);
+        let all =
+            json!({ "invocations": invocations, "connections": connections, "queues": queues });
+        self.tell("snapshot", &all);
         self.connections = Some(connections);
+        self.queues = queues;
     }
 
     /// Tells what is new.
@@ -107,6 +113,11 @@ impl Reader {
         if self.connections.as_ref() != Some(&connections) {
             self.tell("connections", &connections);
             self.connections = Some(connections);
+        }
+        let queues = view::queues(&self.gateway);
+        if self.queues != queues {
+            self.tell("queues", &queues);
+            self.queues = queues;
         }
     }
 

@@ -2,7 +2,7 @@
 /** Wires the page: the store, the views, the bar. */
 import { find, setText } from "./api.js";
 import { mountDetails } from "./details.js";
-import { mountConnections, mountInvocations } from "./lists.js";
+import { mountConnections, mountInvocations, mountQueues } from "./lists.js";
 import { mountFaults, mountLimits } from "./settings.js";
 import { Store } from "./store.js";
 
@@ -23,7 +23,7 @@ function select(id) {
   if (matchMedia(NARROW).matches) find("#details-title").focus();
 }
 
-const views = [mountConnections(store), mountInvocations(store, select), mountDetails(store, select)];
+const views = [mountConnections(store), mountQueues(store), mountInvocations(store, select), mountDetails(store, select)];
 let drawing = false;
 
 /** Draws once for all changes that come before the next frame. */

@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * The two lists: connections and invocations.
+ * The lists: connections, queues and invocations.
  *
- * @import { Connection, Invocation, Store } from "./store.js"
+ * @import { Connection, Invocation, Queue, Store } from "./store.js"
  */
 import { duration, find, fromTemplate, request, setPart, setText, setTime, size } from "./api.js";
 import { mood, outcome } from "./store.js";
@@ -48,6 +48,44 @@ function showConnection(row, connection) {
   setPart(row, "queued", connection.queued_bytes > 0 ? ` · ${size(connection.queued_bytes)} wait` : "");
   setPart(row, "agent", connection.user_agent ?? "no user agent");
   find("[data-part=cut]", row).setAttribute("aria-label", `Cut ${connection.id}`);
+}
+
+/** @param {Store} store */
+export function mountQueues(store) {
+  const list = find("#queues-list");
+  const error = find("#queues-error");
+
+  list.addEventListener("click", async (event) => {
+    const button = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest("button"));
+    const name = button?.closest("li")?.dataset.id;
+    if (!button || !name) return;
+    setText(error, "");
+    try {
+      await request("POST", `/queues/${encodeURIComponent(name)}/${button.dataset.part}`);
+    } catch (failure) {
+      setText(error, `That was not done. ${/** @type {Error} */ (failure).message}`);
+    }
+  });
+
+  return () => {
+    const queues = store.view.queues.map((queue) => ({ ...queue, id: queue.name }));
+    find("#queues").hidden = queues.length === 0;
+    reconcile(list, queues, "queue", showQueue);
+  };
+}
+
+/** @param {HTMLElement} row @param {Queue} queue */
+function showQueue(row, queue) {
+  const { name, waiting, in_flight: inFlight, delayed, is_dead_letter_queue: isDead } = queue;
+  setPart(row, "name", name);
+  setPart(row, "counts", isDead ? `${waiting} dead letters` : `${waiting} wait · ${inFlight} in flight`);
+  setPart(row, "delayed", delayed > 0 ? ` · ${delayed} delayed` : "");
+  for (const [part, words] of [["redrive", "Move back the dead letters of"], ["purge", "Delete all messages of"]]) {
+    const button = /** @type {HTMLButtonElement} */ (find(`[data-part=${part}]`, row));
+    button.hidden = part === "redrive" && !isDead;
+    button.disabled = waiting + inFlight + delayed === 0;
+    button.setAttribute("aria-label", `${words} ${name}`);
+  }
 }
 
 /** @param {Store} store @param {(id: string) => void} select */

@@ -11,7 +11,9 @@
  * @typedef {{id: string, stage: string, source_ip: string, user_agent: string | null, connected_at: string,
  *   last_active_at: string, queued_bytes: number}} Connection
  * @typedef {{total: number, connections: Connection[]}} Connections
- * @typedef {{invocations: Invocation[], connections: Connections}} View
+ * @typedef {{name: string, waiting: number, in_flight: number, delayed: number, dead_letter_queue: string | null,
+ *   is_dead_letter_queue: boolean}} Queue
+ * @typedef {{invocations: Invocation[], connections: Connections, queues: Queue[]}} View
  */
 
 /** As many as the gateway remembers. */
@@ -28,7 +30,7 @@ export class Store extends EventTarget {
   selected = null;
 
   /** @type {View} */
-  #live = { invocations: [], connections: { total: 0, connections: [] } };
+  #live = { invocations: [], connections: { total: 0, connections: [] }, queues: [] };
   /** What is shown while the page is paused. @type {View | null} */
   #frozen = null;
 
@@ -88,6 +90,7 @@ export class Store extends EventTarget {
     on("snapshot", (view) => { this.#live = view; });
     on("invocation", (invocation) => this.#put(invocation));
     on("connections", (connections) => { this.#live.connections = connections; });
+    on("queues", (queues) => { this.#live.queues = queues; });
     source.addEventListener("open", () => this.#line("online"));
     source.addEventListener("error", () => {
       this.#line("offline");

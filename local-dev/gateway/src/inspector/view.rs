@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Value, json};
 
 use crate::{
+    RunningGateway,
     assumptions::Assumptions,
     connection::Connection,
     journal::{Entry, Outcome, Start},
     limits::Limits,
+    queues::Queue,
     redaction::{redact_json, redact_text},
 };
 
@@ -179,6 +181,11 @@ impl ConnectionView {
             queued_bytes: limits.outbound_bytes_max.saturating_sub(connection.room_bytes()),
         }
     }
+}
+
+/// The queues, if there are any.
+pub(super) fn queues(gateway: &RunningGateway) -> Vec<Queue> {
+    gateway.queues.as_ref().map(|queues| queues.list()).unwrap_or_default()
 }
 
 /// The limits with AWS's beside them, and what is taken for granted.

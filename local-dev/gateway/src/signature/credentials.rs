@@ -3,7 +3,7 @@
 use hmac::Mac;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{SERVICE, TERMINATOR, hmac};
+use super::{TERMINATOR, hmac};
 
 /// What callers of the management API sign with.
 #[derive(Clone, Debug)]
@@ -48,10 +48,10 @@ impl Credentials {
         }
     }
 
-    /// The key that signs for one day.
-    pub(super) fn signing_key(&self, date: &str) -> Vec<u8> {
+    /// The key that signs for one day and service.
+    pub(super) fn signing_key(&self, date: &str, service: &str) -> Vec<u8> {
         let secret = format!("AWS4{}", self.secret_access_key.expose_secret());
-        [date, &self.region, SERVICE, TERMINATOR]
+        [date, &self.region, service, TERMINATOR]
             .into_iter()
             .fold(secret.into_bytes(), |key, part| {
                 hmac(&key, part.as_bytes()).finalize().into_bytes().to_vec()

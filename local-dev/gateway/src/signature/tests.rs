@@ -55,7 +55,7 @@ fn signed(
     let params = SigningParams::builder()
         .identity(&identity)
         .region(&credentials.region)
-        .name(SERVICE)
+        .name(EXECUTE_API)
         .time(SystemTime::UNIX_EPOCH + StdDuration::from_millis(NOW_MILLIS))
         .settings(settings);
     let headers = request.headers().iter();
@@ -91,7 +91,9 @@ const LOCATIONS: [SignatureLocation; 2] =
 
 /// What is wrong with "hi" from `request`, in short: the error's type.
 fn refusal(request: &Parts, credentials: &Credentials) -> Option<&'static str> {
-    verify(credentials, request, Some(b"hi"), now()).err().map(|error| error.error_type)
+    verify(credentials, EXECUTE_API, request, Some(b"hi"), now())
+        .err()
+        .map(|error| error.error_type)
 }
 
 #[test]
@@ -129,9 +131,14 @@ fn what_the_sdks_signer_signs_is_right() {
         for credentials in [Credentials::default(), with_token()] {
             let request = signed(post(target), &credentials, settings.clone());
             let what = format!("{} {settings:?}", request.uri);
-            assert_eq!(verify(&credentials, &request, Some(b"hi"), now()), Ok(()), "{what}");
-            assert_eq!(verify(&credentials, &request, None, now()), Ok(()), "{what}");
-            let error = verify(&credentials, &request, Some(b"ho"), now()).unwrap_err();
+            assert_eq!(
+                verify(&credentials, EXECUTE_API, &request, Some(b"hi"), now()),
+                Ok(()),
+                "{what}"
+            );
+            assert_eq!(verify(&credentials, EXECUTE_API, &request, None, now()), Ok(()), "{what}");
+            let error =
+                verify(&credentials, EXECUTE_API, &request, Some(b"ho"), now()).unwrap_err();
             assert_eq!(error.error_type, "InvalidSignatureException", "{what}");
         }
     }
@@ -260,7 +267,7 @@ fn signatures_are_good_for_five_minutes() {
                 ),
             ),
         ] {
-            let result = verify(&credentials, &request, Some(b"hi"), after(seconds));
+            let result = verify(&credentials, EXECUTE_API, &request, Some(b"hi"), after(seconds));
             let expected = message.map(|message| SignatureError::invalid(message.to_owned()));
             assert_eq!(result.err(), expected, "{seconds}");
         }
@@ -276,7 +283,7 @@ fn a_wrong_signature_is_answered_with_what_should_have_been_signed() {
         settings(SignatureLocation::Headers),
     );
     request.method = Method::GET;
-    let error = verify(&credentials, &request, Some(b""), now()).unwrap_err();
+    let error = verify(&credentials, EXECUTE_API, &request, Some(b""), now()).unwrap_err();
     let expected = "The request signature we calculated does not match the signature you \
         provided. Check your AWS Secret Access Key and signing method. Consult the service \
         documentation for details.\n\n\
@@ -294,7 +301,7 @@ fn a_wrong_signature_is_answered_with_what_should_have_been_signed() {
 
     let mut request = signed(post(PATH), &credentials, settings(SignatureLocation::QueryParams));
     request.method = Method::GET;
-    let error = verify(&credentials, &request, Some(b""), now()).unwrap_err();
+    let error = verify(&credentials, EXECUTE_API, &request, Some(b""), now()).unwrap_err();
     assert!(error.message.contains("&X-Amz-Security-Token=***&"), "{}", error.message);
     assert!(!error.message.contains("IQoJ"), "{}", error.message);
 }
@@ -312,7 +319,8 @@ fn claiming(authorization: &str, date: &str) -> Parts {
 
 /// The answer to it: the error's type and its text.
 fn answer(request: &Parts) -> (&'static str, String) {
-    let error = verify(&Credentials::default(), request, Some(b"hi"), now()).unwrap_err();
+    let error =
+        verify(&Credentials::default(), EXECUTE_API, request, Some(b"hi"), now()).unwrap_err();
     (error.error_type, error.message)
 }
 
@@ -529,7 +537,7 @@ fn any_nonsense_is_refused() {
             headers.insert("x-1", HeaderValue::from_bytes(b"\xff\xfe  \x80").unwrap());
             headers.insert("x-long", long.parse().unwrap());
             let (request, _body) = request.into_parts();
-            let error = verify(&Credentials::default(), &request, Some(b"hi"), now());
+            let error = verify(&Credentials::default(), EXECUTE_API, &request, Some(b"hi"), now());
             assert!(error.unwrap_err().message.len() < 100_000);
         }
     }
