@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use shared::settings::Lookup;
 use template::Variable;
 
-use crate::certificate::Certificate;
+use crate::{certificate::Certificate, queues::ENDPOINT_VARIABLE};
 
 /// The name under which the variables for all functions stand. The format of the file is SAM's.
 const ALL: &str = "Parameters";
@@ -73,7 +73,13 @@ impl Environment {
         variables
             .extend(certificate.map(|(name, file)| (name.to_owned(), file.display().to_string())));
         for (name, variable) in &function.environment {
-            if let Some(value) = self.settings.get(name).or_else(|| self.value(variable)) {
+            let setting = self.settings.get(name);
+            // Who names a queue that is somewhere else also says where.
+            if setting.is_none() && matches!(variable, Variable::QueueUrl { .. }) {
+                variables
+                    .insert(ENDPOINT_VARIABLE.to_owned(), format!("http://{}", self.authority));
+            }
+            if let Some(value) = setting.or_else(|| self.value(variable)) {
                 variables.insert(name.clone(), value);
             }
         }
@@ -106,6 +112,7 @@ impl Environment {
             Variable::Endpoint { scheme: None, path, .. } => {
                 Some(format!("{}{path}", self.authority))
             }
+            Variable::QueueUrl { path, .. } => Some(format!("http://{}{path}", self.authority)),
             Variable::Unknown { .. } => None,
         }
     }
@@ -140,9 +147,11 @@ Resources:
           DATABASE_URL: mysql://shop/db
           JWT_SECRET: the shop's own
           ENDPOINT: !Sub https://${Sockets}.execute-api.${AWS::Region}.amazonaws.com/live
-          QUEUE: !GetAtt Jobs.Arn
+          TABLE: !GetAtt Things.Arn
+          QUEUE: !Ref Jobs
           SIZE: 7
   Jobs: { Type: AWS::SQS::Queue }
+  Things: { Type: AWS::DynamoDB::Table }
 ";
 
     /// The variables of the template's function, but for those that have to do with AWS and with certificates.
@@ -159,7 +168,9 @@ Resources:
         };
         let template = template::read(TEMPLATE, &template::Options::default()).expect("it is good");
         let is_own = |(name, _): &(String, String)| {
-            !name.starts_with("AWS_") && !name.contains("CERT") && !name.contains("CA_BUNDLE")
+            (!name.starts_with("AWS_") || name == ENDPOINT_VARIABLE)
+                && !name.contains("CERT")
+                && !name.contains("CA_BUNDLE")
         };
         environment.of(&template.functions[0]).into_iter().filter(is_own).collect()
     }
@@ -167,13 +178,24 @@ Resources:
     #[test]
     fn a_function_gets_what_its_template_says() {
         let expected = [
+            ("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:3000"),
             ("DATABASE_URL", "mysql://shop/db"),
             ("ENDPOINT", "https://127.0.0.1:3000/live"),
             ("JWT_SECRET", "the shop's own"),
+            ("QUEUE", "http://127.0.0.1:3000/123456789012/Jobs"),
             ("SIZE", "7"),
         ];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(variables(EnvVars::default(), &[("LOG", "info")]), expected);
+    }
+
+    #[test]
+    fn a_queue_that_is_elsewhere_is_left_there() {
+        let variables =
+            variables(EnvVars::default(), &[("QUEUE", "https://sqs.example.com/1/jobs")]);
+        assert!(variables.iter().all(|(name, _)| name != ENDPOINT_VARIABLE), "{variables:?}");
+        let url = ("QUEUE".to_owned(), "https://sqs.example.com/1/jobs".to_owned());
+        assert!(variables.contains(&url), "{variables:?}");
     }
 
     #[test]

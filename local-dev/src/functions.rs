@@ -46,7 +46,7 @@ pub enum RunError {
 }
 
 impl Runner {
-    /// The functions of `template` to which a route leads, by their logical ids.
+    /// The functions of `template` to which a route or a queue leads, by their logical ids.
     ///
     /// # Errors
     /// When one of them cannot be run.
@@ -97,7 +97,7 @@ impl Runner {
     }
 }
 
-/// Whether a route leads to a function.
+/// Whether a route or a queue leads to a function.
 fn is_used(template: &Template, function: &template::Function) -> bool {
     let http =
         template.http_api.iter().flat_map(|api| api.routes.iter().map(|route| &route.function));
@@ -105,5 +105,6 @@ fn is_used(template: &Template, function: &template::Function) -> bool {
         let routes = api.routes.iter().map(|route| &route.function);
         routes.chain(api.authorizer.iter().map(|authorizer| &authorizer.function))
     });
-    http.chain(websocket).any(|id| *id == function.logical_id)
+    let queues = template.event_sources.iter().map(|source| &source.function);
+    http.chain(websocket).chain(queues).any(|id| *id == function.logical_id)
 }

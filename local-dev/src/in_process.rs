@@ -36,6 +36,7 @@ pub(crate) fn functions(
         ("connect", websocket::<connect::Connect>("connect", settings)?),
         ("message", websocket::<message::Message>("message", settings)?),
         ("disconnect", websocket::<disconnect::Disconnect>("disconnect", settings)?),
+        ("broadcast", broadcast(settings)?),
     ]))
 }
 
@@ -61,6 +62,14 @@ fn websocket<F: WebSocketFunction + 'static>(
     Ok(handled_by(name, move |event| {
         let function = Arc::clone(&function);
         async move { handle_websocket(&*function, &event).await }
+    }))
+}
+
+fn broadcast(settings: SettingsOf<'_>) -> Result<Function, SettingError> {
+    let function = Arc::new(broadcast::Broadcast::new(&settings("broadcast")?)?);
+    Ok(handled_by("broadcast", move |event| {
+        let function = Arc::clone(&function);
+        async move { serialize(&function.handle(parse(&event)?).await) }
     }))
 }
 

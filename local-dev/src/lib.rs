@@ -1,7 +1,7 @@
-//! lambda-chat on one machine: an emulation of API Gateway and Lambda around the functions that run on AWS.
+//! lambda-chat on one machine: an emulation of API Gateway, Lambda and SQS around the functions that run on AWS.
 //!
-//! The crate `gateway` is API Gateway, `lambda` runs compiled functions, `template` reads SAM templates; none of them
-//! knows of the chat or of each other. This crate puts them together, from the command line ([`cli`]) to APIs with
+//! The crate `gateway` is API Gateway, `lambda` runs compiled functions, `queue` is SQS, `template` reads SAM templates; none
+//! of them knows of the chat or of each other. This crate puts them together, from the command line ([`cli`]) to APIs with
 //! functions behind them ([`setup`]).
 
 pub mod apis;
@@ -13,6 +13,7 @@ pub mod environment;
 pub mod functions;
 pub mod in_process;
 pub mod invocation;
+pub mod queues;
 pub mod settings;
 pub mod setup;
 pub mod static_files;

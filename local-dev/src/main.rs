@@ -12,7 +12,9 @@ use clap::Parser;
 use gateway::{Gateway, server::Bound};
 use local_dev::{
     cli::{Cli, EmulationOptions},
-    invocation, setup,
+    invocation,
+    queues::Queues,
+    setup,
     setup::Setup,
     static_files::StaticFiles,
 };
@@ -57,7 +59,7 @@ async fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
         started = start(cli) => started?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
-    let Setup { http_api, websocket_apis, credentials, tls, runner } = setup;
+    let Setup { http_api, websocket_apis, queues, credentials, tls, runner } = setup;
     let credentials = (!cli.emulation.no_signatures).then_some(credentials);
     let gateway = Gateway {
         http_api,
@@ -66,10 +68,12 @@ async fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
         limits,
         assumptions,
         faults,
+        queues: queues.as_ref().map(Queues::served),
         credentials,
         tls,
     };
     let server = bound.serve(gateway);
+    let polling = queues.map(|queues| queues.start(&server.invoker()));
     writeln!(stdout(), "listening on http://{}", server.local_addr())?;
     stdout().flush()?;
     tracing::info!("what happens is shown at http://{}/_local", server.local_addr());
@@ -78,7 +82,14 @@ async fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
     tracing::info!("closing sockets; press Ctrl-C again to exit at once");
     let end_at = Instant::now() + END_TIME_MAX;
     let end = async {
+        if let Some(polling) = &polling {
+            polling.stop();
+        }
         server.shutdown().await;
+        if let Some(polling) = &polling {
+            timeout_at(end_at, polling.ended()).await.ok();
+            polling.warn_of_loss();
+        }
         // A function that has not ended by now may still hold a connection: that is not waited for.
         timeout_at(end_at, runner.shutdown()).await.ok();
     };

@@ -17,6 +17,7 @@ use crate::{
     environment::{EnvVars, Environment},
     functions::Runner,
     invocation::InvocationLog,
+    queues::{self, Queues},
     settings,
 };
 
@@ -26,7 +27,9 @@ pub struct Setup {
     pub http_api: Option<HttpApi>,
     /// The WebSocket APIs.
     pub websocket_apis: Vec<WebSocketApi>,
-    /// What functions sign with when they call the management API.
+    /// The queues, if there are any.
+    pub queues: Option<Queues>,
+    /// What functions sign with when they call the management API or a queue.
     pub credentials: Credentials,
     /// What makes the port take TLS, which only compiled functions need.
     pub tls: Option<Arc<ServerConfig>>,
@@ -58,6 +61,7 @@ pub async fn set_up(cli: &Cli, address: SocketAddr) -> Result<Setup, Box<dyn Err
         api.serialize = cli.emulation.serialize;
     }
     Ok(Setup {
+        queues: Queues::new(&template, &functions, address, cli.limits.queue_visibility_timeout),
         tls: runner.tls(),
         http_api: apis::http_api(&template, &functions, account)?,
         websocket_apis,
@@ -85,12 +89,15 @@ impl Place<'_> {
         let mut template =
             self.read("infra/template.yaml", chat::TEMPLATE, chat::parameters(&settings))?;
         // They are about what this program does itself, or what only a stack in the cloud needs: the database and its
-        // migration, the secret, the CDN, the queue. With --template they are told.
+        // migration, the secret, the CDN. With --template they are told.
         template.warnings.clear();
         let dir = self.cli.functions.functions.as_deref();
         dir.map_or(Ok(()), check_folder)?;
         let runner = match dir {
-            None => Runner::InProcess(Chat::start(settings, Clock::system()).await?),
+            None => {
+                let settings = queues::with_urls(settings, &template, self.address);
+                Runner::InProcess(Chat::start(settings, Clock::system()).await?)
+            }
             Some(dir) => {
                 chat::prepare_for_bootstraps(settings.clone()).await?;
                 self.bootstraps(dir, settings::for_bootstraps(settings, environment)?)?

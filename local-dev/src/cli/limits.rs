@@ -74,6 +74,10 @@ pub struct LimitOptions {
     #[arg(long, value_name = "NUMBER", default_value = "5000", value_parser = rate())]
     pub request_burst: u32,
 
+    /// Let a message that was taken from a queue and not deleted show again after so many seconds, whatever its queue says
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(43200))]
+    pub queue_visibility_timeout: Option<Duration>,
+
     /// Lift the limits per second
     #[arg(long)]
     pub no_throttle: bool,

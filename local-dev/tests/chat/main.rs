@@ -60,6 +60,7 @@ mod floods;
 mod handshakes;
 mod history;
 mod leaks;
+mod local_queue;
 mod modules;
 mod operations;
 mod outages;
@@ -182,6 +183,7 @@ fn all_stories() -> impl Iterator<Item = Story> {
         floods::stories(),
         outages::stories(),
         broadcasts::stories(),
+        local_queue::stories(),
         operations::stories(),
         checker::stories(),
         day::stories(),

@@ -162,6 +162,7 @@ fn environment(function: &template::Function, address: SocketAddr) -> Vec<(Strin
         let value = match variable {
             Variable::Known(value) => value.clone(),
             Variable::Endpoint { path, .. } => format!("http://{address}{path}"),
+            Variable::QueueUrl { queue, .. } => panic!("{name} is the URL of {queue}"),
             Variable::Unknown { expression, .. } => panic!("{name} is {expression}"),
         };
         (name.clone(), value)

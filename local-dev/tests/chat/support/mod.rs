@@ -47,6 +47,7 @@ use local_dev::{
     chat::{self, Chat},
     environment::{EnvVars, Environment},
     functions::Runner,
+    queues::{self, Polling, Queues},
     static_files::StaticFiles,
 };
 use postgres::Postgres;
@@ -155,14 +156,23 @@ pub struct World {
     settings: HashMap<String, String>,
     store: Store,
     dsql: Option<Dsql>,
-    server: Option<(Server, Runner)>,
+    /// In place of the queues' own.
+    pub visibility_timeout: Option<Duration>,
+    server: Option<Running>,
     after: Sender<Afterwards>,
+}
+
+/// The chat while it runs.
+struct Running {
+    server: Server,
+    runner: Runner,
+    polling: Polling,
 }
 
 /// What goes on when a story is over, so that it can be asked what it shows.
 pub struct Afterwards {
     base_url: String,
-    _server: (Server, Runner),
+    _server: Running,
     _directory: Arc<TempDir>,
 }
 
@@ -229,6 +239,7 @@ impl World {
             settings,
             store,
             dsql,
+            visibility_timeout: None,
             server: None,
             after,
         };
@@ -260,8 +271,10 @@ impl World {
     /// Ends the gateway, then the functions.
     pub async fn stop(&mut self) {
         leaks::keep_inspector(&self.base_url()).await;
-        let (server, runner) = self.server.take().unwrap();
+        let Running { server, runner, polling } = self.server.take().unwrap();
+        polling.stop();
         server.shutdown().await;
+        polling.ended().await;
         runner.shutdown().await;
     }
 
@@ -285,17 +298,26 @@ impl World {
             ..template::Options::default()
         };
         let template = template::read(chat::TEMPLATE, &options).unwrap();
+        let lookup = match self.backend {
+            Backend::Bootstraps(_) => lookup,
+            _ => queues::with_urls(lookup, &template, bound.address()),
+        };
         let mut runner = self.runner(lookup, settings, bound.address().to_string()).await;
         let functions = runner.functions(&template).unwrap();
+        let address = bound.address();
+        let queues = Queues::new(&template, &functions, address, self.visibility_timeout).unwrap();
         let account = Limits::default().request_rate;
         let gateway = Gateway {
             http_api: apis::http_api(&template, &functions, account).unwrap(),
             websocket_apis: apis::websocket_apis(&template, &functions, account).unwrap(),
             fallback: Some(StaticFiles::open(&static_dir()).unwrap().router()),
+            queues: Some(queues.served()),
             tls: runner.tls(),
             ..Gateway::default()
         };
-        self.server = Some((bound.serve(gateway), runner));
+        let server = bound.serve(gateway);
+        let polling = queues.start(&server.invoker());
+        self.server = Some(Running { server, runner, polling });
     }
 
     async fn runner(
