@@ -43,13 +43,15 @@ pub struct Event {
 struct Record {
     message_id: String,
     body: String,
+    #[serde(default)]
     attributes: Attributes,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Attributes {
-    message_group_id: String,
+    /// Not there if the queue is no FIFO queue: then the record is alone.
+    message_group_id: Option<String>,
 }
 
 /// The records that have failed. Lambda looks at it if the queue's event source has the response type
@@ -119,7 +121,8 @@ impl Broadcast {
         let mut groups: BTreeMap<String, Vec<(Record, Shard)>> = BTreeMap::new();
         for (record, shard) in records {
             if messages.contains_key(&shard.message_id) {
-                let group = record.attributes.message_group_id.clone();
+                let group = record.attributes.message_group_id.as_ref();
+                let group = group.unwrap_or(&record.message_id).clone();
                 groups.entry(group).or_default().push((record, shard));
             } else {
                 answer.add([record], &Error::internal("there is no such message"));

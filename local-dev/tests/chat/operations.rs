@@ -161,7 +161,7 @@ async fn a_silent_queue_costs_the_time_of_one_call(world: World) {
     let settings = [
         ("CONNECTIONS_ENDPOINT", posts.endpoint.as_str()),
         ("AWS_ENDPOINT_URL_SQS", &endpoint),
-        ("BROADCAST_QUEUE_URL", &endpoint),
+        ("BROADCAST_QUEUE_URL", &format!("{endpoint}/123456789012/broadcasts.fifo")),
         ("BROADCAST_INLINE_LIMIT", "1"),
     ];
     let watched = Watched::of(&world, "message", &settings);
