@@ -195,6 +195,7 @@ mod tests {
         assert!(cli.database_url.is_none());
         assert_eq!(cli.static_dir, PathBuf::from("static"));
         assert_eq!(cli.limits.limits(), Limits::default());
+        assert_eq!(cli.limits.queue_visibility_timeout, None);
         assert_eq!(cli.emulation.faults(), Ok(Faults::default()));
         assert_eq!(cli.emulation.assume(), Ok(Assumptions::default()));
     }
@@ -232,6 +233,7 @@ mod tests {
             ("--integration-timeout=30", "must be from 0.001 to 29"),
             ("--idle-timeout ten", "not a number of seconds"),
             ("--frame-bytes=0", "must be a whole number from 1 to 1048576"),
+            ("--queue-visibility-timeout=43201", "must be from 0.001 to 43200"),
             ("--connection-rate=0", "0 is not in 1..=1000000"),
             ("--time-factor=0.5", "must be a number from 1 to 1000000"),
             ("--template=t --functions=d --parameter=Name", "must be NAME=VALUE"),

@@ -198,6 +198,7 @@ async fn the_feed_tells_what_begins_and_ends() {
     assert_eq!(kind, "snapshot");
     assert_eq!(snapshot["invocations"][0]["function"], "script");
     assert_eq!(snapshot["connections"], json!({ "total": 0, "connections": [] }));
+    assert_eq!(snapshot["queues"], json!([]));
     world.any_event().await;
 
     let (mut socket, id) = world.connect().await;

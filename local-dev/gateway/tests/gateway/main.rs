@@ -15,6 +15,7 @@ mod http_responses;
 mod http_routes;
 mod inspector;
 mod messages;
+mod queues;
 mod routes;
 mod shutdown;
 mod site;
