@@ -29,7 +29,7 @@ pub struct Queues {
 
 #[derive(Clone)]
 struct Source {
-    event_source: EventSource,
+    mapped: EventSource,
     function: Function,
     /// How long an invocation may take.
     time_max: Duration,
@@ -62,7 +62,7 @@ impl Queues {
         let sources = template.event_sources.iter().filter_map(|source| {
             let timeout = template.function(&source.function)?.timeout_secs;
             Some(Source {
-                event_source: event_source(template, source)?,
+                mapped: event_source(template, source)?,
                 function: functions.get(&source.function)?.clone(),
                 time_max: seconds(timeout) + INIT_TIME_MAX,
             })
@@ -78,9 +78,9 @@ impl Queues {
     /// Has functions invoked from now on, by the gateway's `invoker`.
     pub fn start(&self, invoker: &Invoker) -> Polling {
         let mappings = self.sources.iter().cloned().map(|source| {
-            let Source { event_source, function, time_max } = source;
-            let (invoker, cause) = (invoker.clone(), format!("SQS {}", event_source.queue));
-            EventSourceMapping::start(Arc::clone(&self.sqs), event_source, move |event| {
+            let Source { mapped, function, time_max } = source;
+            let (invoker, cause) = (invoker.clone(), format!("SQS {}", mapped.queue));
+            EventSourceMapping::start(Arc::clone(&self.sqs), mapped, move |event| {
                 let (invoker, function, cause) = (invoker.clone(), function.clone(), cause.clone());
                 async move {
                     let answer = invoker.invoke_by(&cause, &function, event, time_max).await;

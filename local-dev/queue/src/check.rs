@@ -94,7 +94,7 @@ pub(crate) fn bytes(body: &str, attributes: &Attributes) -> usize {
     body.len() + attributes.sum::<usize>()
 }
 
-/// XML's characters, and no others. Source: API reference of SQS, "SendMessage".
+/// XML's characters, and no others. Source: API reference of SQS, `SendMessage`.
 fn characters(body: &str) -> Result<(), Error> {
     let is_allowed = |character: char| {
         matches!(character, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}'
@@ -176,7 +176,7 @@ fn trace_header(mut attributes: Attributes) -> Result<Option<String>, Error> {
     Ok(header.and_then(|header| header.string_value))
 }
 
-/// Source: API reference of SQS, "SendMessage", of both ids.
+/// Source: API reference of SQS, `SendMessage`, of both ids.
 fn fifo_id(id: &str, parameter: &str) -> Result<(), Error> {
     let is_good = (1..=ID_CHARS_MAX).contains(&id.len())
         && id.chars().all(|character| character.is_ascii_graphic());

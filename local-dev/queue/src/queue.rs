@@ -22,10 +22,10 @@ const DEDUPLICATION_MILLIS: Millis = 5 * 60 * 1000;
 /// How many messages may be in flight. Source: developer guide of SQS, "Message quotas".
 const IN_FLIGHT_MAX: usize = 120_000;
 
-/// How often a queue may be purged. Source: API reference of SQS, "PurgeQueue".
+/// How often a queue may be purged. Source: API reference of SQS, `PurgeQueue`.
 const PURGE_MILLIS: Millis = 60 * 1000;
 
-/// The longest that a message may be hidden since it was received. Source: API reference, "ChangeMessageVisibility".
+/// The longest that a message may be hidden since it was received. Source: API reference, `ChangeMessageVisibility`.
 const HIDDEN_MILLIS_MAX: Millis = 12 * 60 * 60 * 1000;
 
 /// A queue and what is in it.
@@ -166,13 +166,11 @@ impl Queue {
     /// Source: developer guide of SQS, "Using dead-letter queues".
     pub(crate) fn bury(&mut self, dead: DeadLetter, number: u64, now: Millis) {
         let DeadLetter { mut message, receive_count } = dead;
-        let kept_from = match &self.settings.fifo {
-            None => message.sent_at,
-            Some(_) => {
-                message.sequence_number = Some(sequence_number(number));
-                now
-            }
-        };
+        let mut kept_from = message.sent_at;
+        if self.settings.fifo.is_some() {
+            message.sequence_number = Some(sequence_number(number));
+            kept_from = now;
+        }
         self.put(message, receive_count, number, kept_from, now);
     }
 
@@ -262,7 +260,7 @@ impl Queue {
     }
 
     /// Deletes a message by a receipt. One that is gone already is no error. Source: API reference of SQS,
-    /// "DeleteMessage".
+    /// `DeleteMessage`.
     pub(crate) fn delete(&mut self, handle: &str) -> Result<(), Error> {
         let receipt = self.receipt(handle)?;
         let Some(entry) = self.entries.get(&receipt.number) else { return Ok(()) };

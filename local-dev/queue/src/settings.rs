@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A queue's attributes. Source: API reference of SQS, "SetQueueAttributes".
+/// A queue's attributes. Source: API reference of SQS, `SetQueueAttributes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Up to 80 letters, digits, `-` and `_`; that of a FIFO queue ends with `.fifo`.

@@ -51,8 +51,8 @@ pub(crate) fn name_all(
 ) {
     let mut names = Vec::new();
     for resource in resources.iter().filter(|resource| resource.kind == QUEUE) {
-        let named = name(resource, resolver);
-        let Some(name) = report.keep(named.map_err(|problem| problem.within(resource.id))) else {
+        let read = name(resource, resolver);
+        let Some(name) = report.keep(read.map_err(|problem| problem.within(resource.id))) else {
             continue;
         };
         if names.contains(&name) {

@@ -97,7 +97,7 @@ async fn the_queue_brings_every_message_to_everyone_once(mut world: World) {
     for (number, text) in texts.iter().enumerate() {
         sockets[0].say(text, &number.to_string()).await;
         // The sender's echo.
-        assert_eq!(shown(&mut sockets[0], 1).await, [text.clone()]);
+        assert_eq!(shown(&mut sockets[0], 1).await[0], *text);
     }
     let mut sorted = texts.clone();
     sorted.sort_unstable();

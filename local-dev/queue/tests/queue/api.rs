@@ -2,196 +2,134 @@
 
 use aws_sdk_sqs::types::{
     DeleteMessageBatchRequestEntry, QueueAttributeName, SendMessageBatchRequestEntry,
+    SendMessageBatchResultEntry,
 };
 use queue::{Settings, Sqs};
 
 use crate::support::{World, bodies, fifo, giving_up, refusal};
 
+const URL: &str = "http://sqs/123456789012/jobs";
+const FIFO: &str = "http://sqs/123456789012/f.fifo";
+
 fn sqs() -> Sqs {
     Sqs::new("eu-west-1", "123456789012", "http://sqs", vec![Settings::new("jobs"), fifo("f.fifo")])
 }
 
-/// The status, the type, the query protocol's code and the message of a refusal.
-async fn refused(sqs: &Sqs, operation: &str, body: &str) -> (u16, String, String, String) {
-    let answer = sqs.answer(&format!("AmazonSQS.{operation}"), body.as_bytes()).await;
-    assert_eq!(answer.headers()["content-type"], "application/x-amz-json-1.0");
-    let code = answer.headers().get("x-amzn-query-error");
-    let code = code.map_or("", |code| code.to_str().unwrap()).to_owned();
-    let document: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
-    let text = |name: &str| document[name].as_str().unwrap_or_default().to_owned();
-    (answer.status().as_u16(), text("__type"), code, text("message"))
+/// The code that the older query protocol has for a type of error.
+fn query_code(shape: &str) -> String {
+    match shape {
+        "InvalidParameterValueException" => "InvalidParameterValue".to_owned(),
+        "MissingRequiredParameterException" => "MissingParameter".to_owned(),
+        "SerializationException" => "MalformedInput".to_owned(),
+        "UnknownOperationException" => "InvalidAction".to_owned(),
+        "QueueDoesNotExist" => "AWS.SimpleQueueService.NonExistentQueue".to_owned(),
+        "InvalidMessageContents" | "InvalidAttributeName" | "ReceiptHandleIsInvalid" => {
+            shape.to_owned()
+        }
+        _ => format!("AWS.SimpleQueueService.{shape}"),
+    }
 }
 
-const URL: &str = "http://sqs/123456789012/jobs";
-const FIFO: &str = "http://sqs/123456789012/f.fifo";
+/// Asserts that a call is refused with that type, in all the ways in which clients look for it.
+async fn assert_refused(sqs: &Sqs, operation: &str, body: &str, shape: &str) {
+    let answer = sqs.answer(&format!("AmazonSQS.{operation}"), body.as_bytes()).await;
+    let shown = &body[..body.len().min(200)];
+    let document: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+    let text = |name: &str| document[name].as_str().unwrap_or_default();
+    let refused_as = text("__type").rsplit('#').next().unwrap();
+    assert_eq!(refused_as, shape, "{operation} {shown}: {document}");
+    assert!(!text("message").is_empty());
+    let status = if shape == "ReceiptHandleIsInvalid" { 404 } else { 400 };
+    assert_eq!(answer.status(), status, "{operation} {shown}");
+    assert_eq!(answer.headers()["content-type"], "application/x-amz-json-1.0");
+    let code = answer.headers()["x-amzn-query-error"].to_str().unwrap();
+    assert_eq!(code, format!("{};Sender", query_code(shape)), "{operation} {shown}");
+}
 
 #[tokio::test]
-async fn refusals_are_those_of_sqs() {
+async fn messages_are_refused_as_sqs_does() {
     let sqs = sqs();
-    let send = |rest: &str| format!(r#"{{"QueueUrl":"{URL}","MessageBody":"x"{rest}}}"#);
-    let to_fifo = |rest: &str| format!(r#"{{"QueueUrl":"{FIFO}","MessageBody":"x"{rest}}}"#);
-    let of_queue = |rest: &str| format!(r#"{{"QueueUrl":"{URL}"{rest}}}"#);
-    let long = format!(r#"{{"QueueUrl":"{URL}","MessageBody":"{}"}}"#, "x".repeat((1 << 20) + 1));
-    let entries = |entries: &str| of_queue(&format!(r#","Entries":[{entries}]"#));
-    let eleven: Vec<String> =
-        (0..11).map(|id| format!(r#"{{"Id":"{id}","MessageBody":"x"}}"#)).collect();
-    let half = "x".repeat((1 << 19) + 1);
-    let two_halves = ["a", "b"].map(|id| format!(r#"{{"Id":"{id}","MessageBody":"{half}"}}"#));
-    let invalid = "InvalidParameterValueException";
-    let cases = [
-        ("SendMessage", "{".to_owned(), "SerializationException", "MalformedInput"),
-        ("SendMessage", "[]".to_owned(), "SerializationException", "MalformedInput"),
-        ("SendMessage", of_queue(""), "MissingRequiredParameterException", "MissingParameter"),
+    let to = |url: &str, rest: &str| format!(r#"{{"QueueUrl":"{url}","MessageBody":"x"{rest}}}"#);
+    let body = |body: &str| format!(r#"{{"QueueUrl":"{URL}","MessageBody":"{body}"}}"#);
+    let attribute = |name: &str, kind: &str, value: &str| {
+        let attribute = format!(r#"{{"DataType":"{kind}","StringValue":"{value}"}}"#);
+        to(URL, &format!(r#","MessageAttributes":{{"{name}":{attribute}}}"#))
+    };
+    let (invalid, missing) =
+        ("InvalidParameterValueException", "MissingRequiredParameterException");
+    for (call, shape) in [
+        ("{".to_owned(), "SerializationException"),
+        (r#"{"QueueUrl":7}"#.to_owned(), "SerializationException"),
+        (r#"{"MessageBody":"x"}"#.to_owned(), "QueueDoesNotExist"),
+        (to("http://sqs/123456789012/no", ""), "QueueDoesNotExist"),
+        (to("http://sqs/999999999999/jobs", ""), "QueueDoesNotExist"),
+        (format!(r#"{{"QueueUrl":"{URL}"}}"#), missing),
+        (body(""), missing),
+        (body(r"\u0007"), "InvalidMessageContents"),
+        (body(r"\uFFFF"), "InvalidMessageContents"),
+        (body(&"x".repeat((1 << 20) + 1)), invalid),
+        (to(URL, r#","DelaySeconds":901"#), invalid),
+        (to(URL, r#","MessageDeduplicationId":"x""#), invalid),
+        (attribute("a..b", "String", "x"), invalid),
+        (attribute("aws.a", "String", "x"), invalid),
+        (attribute("a", "Text", "x"), invalid),
+        (attribute("a", "String", ""), invalid),
+        (attribute("a", "Number", "x"), invalid),
+        (to(FIFO, r#","MessageDeduplicationId":"x""#), missing),
+        (to(FIFO, r#","MessageGroupId":"x""#), invalid),
+        (to(FIFO, r#","MessageGroupId":"a b","MessageDeduplicationId":"x""#), invalid),
         (
-            "SendMessage",
-            r#"{"MessageBody":"x"}"#.to_owned(),
-            "QueueDoesNotExist",
-            "AWS.SimpleQueueService.NonExistentQueue",
-        ),
-        (
-            "SendMessage",
-            r#"{"QueueUrl":"http://sqs/123456789012/no","MessageBody":"x"}"#.to_owned(),
-            "QueueDoesNotExist",
-            "AWS.SimpleQueueService.NonExistentQueue",
-        ),
-        (
-            "SendMessage",
-            r#"{"QueueUrl":"http://sqs/999999999999/jobs","MessageBody":"x"}"#.to_owned(),
-            "QueueDoesNotExist",
-            "AWS.SimpleQueueService.NonExistentQueue",
-        ),
-        (
-            "SendMessage",
-            of_queue(r#","MessageBody":"\u0007""#),
-            "InvalidMessageContents",
-            "InvalidMessageContents",
-        ),
-        (
-            "SendMessage",
-            of_queue(r#","MessageBody":"\uFFFF""#),
-            "InvalidMessageContents",
-            "InvalidMessageContents",
-        ),
-        ("SendMessage", long, invalid, "InvalidParameterValue"),
-        ("SendMessage", send(r#","DelaySeconds":901"#), invalid, "InvalidParameterValue"),
-        ("SendMessage", send(r#","MessageDeduplicationId":"x""#), invalid, "InvalidParameterValue"),
-        (
-            "SendMessage",
-            send(r#","MessageAttributes":{"a..b":{"DataType":"String","StringValue":"x"}}"#),
+            to(FIFO, r#","MessageGroupId":"x","MessageDeduplicationId":"x","DelaySeconds":1"#),
             invalid,
-            "InvalidParameterValue",
         ),
-        (
-            "SendMessage",
-            send(r#","MessageAttributes":{"a":{"DataType":"Text","StringValue":"x"}}"#),
-            invalid,
-            "InvalidParameterValue",
-        ),
-        (
-            "SendMessage",
-            send(r#","MessageAttributes":{"a":{"DataType":"String","StringValue":""}}"#),
-            invalid,
-            "InvalidParameterValue",
-        ),
-        (
-            "SendMessage",
-            to_fifo(r#","MessageDeduplicationId":"x""#),
-            "MissingRequiredParameterException",
-            "MissingParameter",
-        ),
-        ("SendMessage", to_fifo(r#","MessageGroupId":"x""#), invalid, "InvalidParameterValue"),
-        (
-            "SendMessage",
-            to_fifo(r#","MessageGroupId":"a b","MessageDeduplicationId":"x""#),
-            invalid,
-            "InvalidParameterValue",
-        ),
-        (
-            "SendMessage",
-            to_fifo(r#","MessageGroupId":"x","MessageDeduplicationId":"x","DelaySeconds":1"#),
-            invalid,
-            "InvalidParameterValue",
-        ),
-        (
-            "SendMessageBatch",
-            entries(""),
-            "EmptyBatchRequest",
-            "AWS.SimpleQueueService.EmptyBatchRequest",
-        ),
-        (
-            "SendMessageBatch",
-            entries(&eleven.join(",")),
-            "TooManyEntriesInBatchRequest",
-            "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
-        ),
-        (
-            "SendMessageBatch",
-            entries(r#"{"Id":"a b","MessageBody":"x"}"#),
-            "InvalidBatchEntryId",
-            "AWS.SimpleQueueService.InvalidBatchEntryId",
-        ),
-        (
-            "SendMessageBatch",
-            entries(r#"{"Id":"a","MessageBody":"x"},{"Id":"a","MessageBody":"x"}"#),
-            "BatchEntryIdsNotDistinct",
-            "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
-        ),
-        (
-            "SendMessageBatch",
-            entries(&two_halves.join(",")),
-            "BatchRequestTooLong",
-            "AWS.SimpleQueueService.BatchRequestTooLong",
-        ),
-        (
-            "ReceiveMessage",
-            of_queue(r#","MaxNumberOfMessages":11"#),
-            invalid,
-            "InvalidParameterValue",
-        ),
-        ("ReceiveMessage", of_queue(r#","WaitTimeSeconds":21"#), invalid, "InvalidParameterValue"),
-        (
-            "ReceiveMessage",
-            of_queue(r#","VisibilityTimeout":43201"#),
-            invalid,
-            "InvalidParameterValue",
-        ),
-        (
-            "DeleteMessage",
-            of_queue(r#","ReceiptHandle":"x""#),
-            "ReceiptHandleIsInvalid",
-            "ReceiptHandleIsInvalid",
-        ),
-        ("DeleteMessage", of_queue(""), "MissingRequiredParameterException", "MissingParameter"),
-        (
-            "GetQueueAttributes",
-            of_queue(r#","AttributeNames":["Colour"]"#),
-            "InvalidAttributeName",
-            "InvalidAttributeName",
-        ),
-        (
-            "GetQueueUrl",
-            r#"{"QueueName":"no"}"#.to_owned(),
-            "QueueDoesNotExist",
-            "AWS.SimpleQueueService.NonExistentQueue",
-        ),
-        (
-            "CreateQueue",
-            r#"{"QueueName":"no"}"#.to_owned(),
-            "UnsupportedOperation",
-            "AWS.SimpleQueueService.UnsupportedOperation",
-        ),
-        ("DoWhatILike", "{}".to_owned(), "UnknownOperationException", "InvalidAction"),
-    ];
-    for (operation, body, shape, code) in cases {
-        let (status, refused_as, query_code, message) = refused(&sqs, operation, &body).await;
-        let shown = &body[..body.len().min(200)];
-        let expected_status = if shape == "ReceiptHandleIsInvalid" { 404 } else { 400 };
-        assert_eq!(status, expected_status, "{operation} {shown}");
-        assert_eq!(refused_as.rsplit('#').next(), Some(shape), "{operation} {shown}: {message}");
-        assert_eq!(query_code, format!("{code};Sender"), "{operation} {shown}");
-        assert!(!message.is_empty());
+    ] {
+        assert_refused(&sqs, "SendMessage", &call, shape).await;
     }
     assert_eq!(sqs.counts().iter().map(|counts| counts.visible).sum::<usize>(), 0);
+}
+
+#[tokio::test]
+async fn batches_are_refused_as_sqs_does() {
+    let sqs = sqs();
+    let entry = |id: &str, body: &str| format!(r#"{{"Id":"{id}","MessageBody":"{body}"}}"#);
+    let batch =
+        |entries: &[String]| format!(r#"{{"QueueUrl":"{URL}","Entries":[{}]}}"#, entries.join(","));
+    let eleven: Vec<String> = (0..11).map(|id| entry(&id.to_string(), "x")).collect();
+    let half = "x".repeat((1 << 19) + 1);
+    for (call, shape) in [
+        (batch(&[]), "EmptyBatchRequest"),
+        (batch(&eleven), "TooManyEntriesInBatchRequest"),
+        (batch(&[entry("a b", "x")]), "InvalidBatchEntryId"),
+        (batch(&[entry(&"a".repeat(81), "x")]), "InvalidBatchEntryId"),
+        (batch(&[entry("a", "x"), entry("a", "x")]), "BatchEntryIdsNotDistinct"),
+        (batch(&[entry("a", &half), entry("b", &half)]), "BatchRequestTooLong"),
+    ] {
+        assert_refused(&sqs, "SendMessageBatch", &call, shape).await;
+    }
+    assert_eq!(sqs.counts()[0].visible, 0);
+}
+
+#[tokio::test]
+async fn other_calls_are_refused_as_sqs_does() {
+    let sqs = sqs();
+    let of = |rest: &str| format!(r#"{{"QueueUrl":"{URL}"{rest}}}"#);
+    let (invalid, missing) =
+        ("InvalidParameterValueException", "MissingRequiredParameterException");
+    for (operation, call, shape) in [
+        ("ReceiveMessage", of(r#","MaxNumberOfMessages":11"#), invalid),
+        ("ReceiveMessage", of(r#","MaxNumberOfMessages":0"#), invalid),
+        ("ReceiveMessage", of(r#","WaitTimeSeconds":21"#), invalid),
+        ("ReceiveMessage", of(r#","VisibilityTimeout":43201"#), invalid),
+        ("DeleteMessage", of(r#","ReceiptHandle":"x""#), "ReceiptHandleIsInvalid"),
+        ("DeleteMessage", of(""), missing),
+        ("ChangeMessageVisibility", of(r#","ReceiptHandle":"x""#), missing),
+        ("GetQueueAttributes", of(r#","AttributeNames":["Colour"]"#), "InvalidAttributeName"),
+        ("GetQueueUrl", r#"{"QueueName":"no"}"#.to_owned(), "QueueDoesNotExist"),
+        ("CreateQueue", r#"{"QueueName":"no"}"#.to_owned(), "UnsupportedOperation"),
+        ("DoWhatILike", "{}".to_owned(), "UnknownOperationException"),
+    ] {
+        assert_refused(&sqs, operation, &call, shape).await;
+    }
 }
 
 #[tokio::test]
@@ -209,10 +147,10 @@ async fn each_entry_of_a_batch_is_done_by_itself() {
     };
     let send = world.client.send_message_batch().queue_url(world.url("jobs"));
     let send = send.entries(entry("good", "a")).entries(entry("bad", "\u{7}"));
-    let sent = send.entries(entry("good-too", "b")).send().await.unwrap();
-    let ids: Vec<&str> = sent.successful().iter().map(|entry| entry.id()).collect();
+    let answer = send.entries(entry("good-too", "b")).send().await.unwrap();
+    let ids: Vec<&str> = answer.successful().iter().map(SendMessageBatchResultEntry::id).collect();
     assert_eq!(ids, ["good", "good-too"]);
-    let failed = &sent.failed()[0];
+    let failed = &answer.failed()[0];
     assert_eq!((failed.id(), failed.code()), ("bad", "InvalidMessageContents"));
     assert!(failed.sender_fault());
 

@@ -65,8 +65,8 @@ async fn a_repeated_message_is_taken_once() {
     let send = async |queue: &str, group: &str, id: Option<&str>, body: &str| {
         let send = world.client.send_message().queue_url(world.url(queue)).message_body(body);
         let send = send.message_group_id(group).set_message_deduplication_id(id.map(str::to_owned));
-        let sent = send.send().await.unwrap();
-        (sent.message_id.unwrap(), sent.sequence_number.unwrap())
+        let answer = send.send().await.unwrap();
+        (answer.message_id.unwrap(), answer.sequence_number.unwrap())
     };
     for queue in ["groups.fifo", "queue.fifo"] {
         let first = send(queue, "A", Some("1"), "first").await;

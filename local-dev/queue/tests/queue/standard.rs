@@ -26,14 +26,14 @@ async fn a_message_arrives_with_what_was_sent_along() {
         )
         .message_attributes("word", attribute("String").string_value("x").build().unwrap());
     // The SDK compares the digests of bodies; those of attributes are compared by boto3's test.
-    let sent = send.send().await.unwrap();
-    assert_eq!(sent.sequence_number(), None);
+    let answer = send.send().await.unwrap();
+    assert_eq!(answer.sequence_number(), None);
 
     let received = world.receive("jobs", 10).await;
     assert_eq!(bodies(&received), ["héllo \u{1F980}"]);
-    assert_eq!(received[0].message_id(), sent.message_id());
-    assert_eq!(received[0].md5_of_body(), sent.md5_of_message_body());
-    assert_eq!(received[0].md5_of_message_attributes(), sent.md5_of_message_attributes());
+    assert_eq!(received[0].message_id(), answer.message_id());
+    assert_eq!(received[0].md5_of_body(), answer.md5_of_message_body());
+    assert_eq!(received[0].md5_of_message_attributes(), answer.md5_of_message_attributes());
     let own = received[0].message_attributes().unwrap();
     assert_eq!(own["Number"].string_value(), Some("7"));
     assert_eq!(own["a"].binary_value().unwrap().as_ref(), [0, 255]);

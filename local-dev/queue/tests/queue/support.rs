@@ -63,8 +63,8 @@ impl World {
                 entry.message_deduplication_id(*body).build().unwrap()
             });
             let send = self.client.send_message_batch().queue_url(self.url(queue));
-            let sent = send.set_entries(Some(entries.collect())).send().await.unwrap();
-            assert_eq!(sent.failed().len(), 0);
+            let answer = send.set_entries(Some(entries.collect())).send().await.unwrap();
+            assert_eq!(answer.failed().len(), 0);
         }
     }
 
