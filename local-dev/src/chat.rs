@@ -4,12 +4,14 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
     error::Error,
+    sync::Arc,
 };
 
 use gateway::Function;
 use shared::{
     clock::Clock,
     error::causes,
+    management::Push,
     settings::{Lookup, SettingError, Settings},
     store::Store,
 };
@@ -40,12 +42,19 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// Brings the database up to date.
+    /// Brings the database up to date. Functions post by `push`, or else by the SDK.
     ///
     /// # Errors
     /// When a setting is missing or bad, or the database cannot be used.
-    pub async fn start(lookup: Lookup, clock: Clock) -> Result<Self, StartError> {
-        let settings = Settings::new(lookup, clock, DATABASE_CONNECTIONS)?;
+    pub async fn start(
+        lookup: Lookup,
+        clock: Clock,
+        push: Option<Arc<dyn Push>>,
+    ) -> Result<Self, StartError> {
+        let mut settings = Settings::new(lookup, clock, DATABASE_CONNECTIONS)?;
+        if let Some(push) = push {
+            settings = settings.with_push(push);
+        }
         let functions = in_process::functions(&|_| Ok(settings.clone()))?;
         bring_up_to_date(&settings).await?;
         Ok(Self { functions, stores: vec![settings.store()] })
@@ -103,7 +112,7 @@ pub async fn prepare_for_bootstraps(lookup: Lookup) -> Result<(), StartError> {
              cargo xtask build --sqlite"
         );
     }
-    Chat::start(lookup, Clock::system()).await?.close().await;
+    Chat::start(lookup, Clock::system(), None).await?.close().await;
     Ok(())
 }
 

@@ -13,6 +13,7 @@ pub mod environment;
 pub mod functions;
 pub mod in_process;
 pub mod invocation;
+pub mod push;
 pub mod queues;
 pub mod settings;
 pub mod setup;

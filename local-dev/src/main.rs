@@ -59,7 +59,7 @@ async fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
         started = start(cli) => started?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
-    let Setup { http_api, websocket_apis, queues, credentials, tls, runner } = setup;
+    let Setup { http_api, websocket_apis, queues, credentials, direct, tls, runner } = setup;
     let credentials = (!cli.emulation.no_signatures).then_some(credentials);
     let gateway = Gateway {
         http_api,
@@ -70,6 +70,7 @@ async fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
         faults,
         queues: queues.as_ref().map(Queues::served),
         credentials,
+        direct,
         tls,
     };
     let server = bound.serve(gateway);

@@ -62,6 +62,15 @@ pub fn with_local_defaults(
     }))
 }
 
+/// The same settings for functions that push directly: reading a queue costs more than to push to as many connections as a
+/// setting may say, so only beyond that a message goes there.
+pub fn for_direct_push(settings: Lookup) -> Lookup {
+    Lookup::from_fn(move |name| match name {
+        "BROADCAST_INLINE_LIMIT" => settings.get(name).or_else(|| Some("10000".to_owned())),
+        _ => settings.get(name),
+    })
+}
+
 /// The same settings for compiled functions. They work in folders of their own, so the path of a SQLite database is
 /// absolute; and where the gateway is, their template knows better, unless `environment` says so.
 ///

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, error::Error, fs, net::SocketAddr, path::Path, sync::Arc};
 
-use gateway::{Credentials, HttpApi, WebSocketApi};
+use gateway::{Credentials, Direct, HttpApi, WebSocketApi};
 use secrecy::ExposeSecret;
-use shared::{clock::Clock, logging, settings::Lookup};
+use shared::{clock::Clock, logging, management::Push, settings::Lookup};
 use template::Template;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -13,10 +13,11 @@ use crate::{
     bootstraps::{self, Bootstraps},
     certificate::Certificate,
     chat::{self, Chat},
-    cli::Cli,
+    cli::{Cli, PushWay},
     environment::{EnvVars, Environment},
     functions::Runner,
     invocation::InvocationLog,
+    push,
     queues::{self, Queues},
     settings,
 };
@@ -31,6 +32,8 @@ pub struct Setup {
     pub queues: Option<Queues>,
     /// What functions sign with when they call the management API or a queue.
     pub credentials: Credentials,
+    /// What lets functions post without HTTP.
+    pub direct: Direct,
     /// What makes the port take TLS, which only compiled functions need.
     pub tls: Option<Arc<ServerConfig>>,
     /// What runs the functions, to be shut down in the end.
@@ -45,7 +48,8 @@ pub async fn set_up(cli: &Cli, address: SocketAddr) -> Result<Setup, Box<dyn Err
     let environment = Lookup::environment();
     logging::start_with(&environment, InvocationLog)?;
     let credentials = Credentials::from_environment(|name| environment.get(name));
-    let place = Place { cli, address, credentials: &credentials };
+    let direct = Direct::default();
+    let place = Place { cli, address, credentials: &credentials, direct: &direct };
     let (template, mut runner) = match &cli.template.template {
         None => place.chat(environment).await?,
         Some(file) => place.project(file, environment)?,
@@ -66,6 +70,7 @@ pub async fn set_up(cli: &Cli, address: SocketAddr) -> Result<Setup, Box<dyn Err
         http_api: apis::http_api(&template, &functions, account)?,
         websocket_apis,
         credentials,
+        direct,
         runner,
     })
 }
@@ -75,6 +80,7 @@ struct Place<'a> {
     cli: &'a Cli,
     address: SocketAddr,
     credentials: &'a Credentials,
+    direct: &'a Direct,
 }
 
 impl Place<'_> {
@@ -96,7 +102,8 @@ impl Place<'_> {
         let runner = match dir {
             None => {
                 let settings = queues::with_urls(settings, &template, self.address);
-                Runner::InProcess(Chat::start(settings, Clock::system()).await?)
+                let (settings, push) = self.push(settings, &environment);
+                Runner::InProcess(Chat::start(settings, Clock::system(), push).await?)
             }
             Some(dir) => {
                 chat::prepare_for_bootstraps(settings.clone()).await?;
@@ -104,6 +111,16 @@ impl Place<'_> {
             }
         };
         Ok((template, runner))
+    }
+
+    /// How the functions in this program post, and the settings for that. Directly unless the command line says otherwise, or
+    /// the setting `CONNECTIONS_ENDPOINT` names a gateway that may be another one.
+    fn push(&self, settings: Lookup, environment: &Lookup) -> (Lookup, Option<Arc<dyn Push>>) {
+        let is_elsewhere = environment.get("CONNECTIONS_ENDPOINT").is_some();
+        if self.cli.push == PushWay::Sdk || is_elsewhere {
+            return (settings, None);
+        }
+        (settings::for_direct_push(settings), Some(push::to(self.direct.clone())))
     }
 
     /// Any other project: nothing of the chat is in it.

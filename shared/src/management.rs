@@ -60,6 +60,11 @@ pub trait Push: Send + Sync {
 
     /// Closes a connection.
     fn close(&self, connection_id: &str) -> Delivery;
+
+    /// How long to wait before each batch, if that is to be tried out.
+    fn delay(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Posts to and closes connections of one WebSocket API.
@@ -268,6 +273,9 @@ impl Connections {
 
 /// Pushes until all is settled, within a few tries.
 async fn push_all(push: &dyn Push, posts: &[Post]) -> Vec<Delivery> {
+    if let Some(delay) = push.delay() {
+        tokio::time::sleep(delay).await;
+    }
     let mut deliveries = push.post_all(posts);
     let mut backoff = BACKOFF;
     loop {

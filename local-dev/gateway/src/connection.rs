@@ -3,21 +3,26 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, OnceLock,
-        atomic::{AtomicU16, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::Instant,
-};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    identifier::Identifier, lock::lock, request::Caller, timestamp::Timestamp,
+    RunningGateway,
+    faults::Fault,
+    identifier::Identifier,
+    lock::lock,
+    outbox::{Outbox, QueueFull},
+    outgoing,
+    request::Caller,
+    timestamp::Timestamp,
     websocket_api::WebSocketApi,
 };
 
@@ -31,64 +36,52 @@ pub(crate) struct Connection {
     pub(crate) authorizer: OnceLock<Map<String, Value>>,
     /// Cancelled when the management API deletes the connection.
     pub(crate) deleted: CancellationToken,
+    /// What waits for the client.
+    pub(crate) outbox: Outbox,
     cut: CancellationToken,
-    last_active_at: Mutex<Timestamp>,
+    /// When a message last went one way or the other, in milliseconds since the Unix epoch.
+    last_active_at: AtomicI64,
+    began: Instant,
+    /// Since when it is idle, in milliseconds after it began.
+    idle_since: AtomicU64,
     messages: AtomicU16,
-    queue: mpsc::UnboundedSender<OutboundFrame>,
-    /// What the queue has room for, in bytes.
-    room: Arc<Semaphore>,
 }
 
-/// A text frame that waits for the socket.
-pub(crate) struct OutboundFrame {
-    pub(crate) text: String,
-    /// Its share of the queue's room, given back when the frame leaves the queue.
-    _room: OwnedSemaphorePermit,
+/// Now, read once for all that happens at a time.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment {
+    at: Instant,
+    timestamp: Timestamp,
 }
 
-/// The frames that wait for one socket, in order.
-pub(crate) type OutboundFrames = mpsc::UnboundedReceiver<OutboundFrame>;
-
-/// The client reads more slowly than it is sent to.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct QueueFull;
+impl Moment {
+    pub(crate) fn now() -> Self {
+        Self { at: Instant::now(), timestamp: Timestamp::now() }
+    }
+}
 
 impl Connection {
-    /// A connection, and the end of its queue that belongs to the socket.
+    /// A connection for which `outbound_bytes_max` may wait.
     pub(crate) fn new(
         api: Arc<WebSocketApi>,
         caller: Caller,
         connected_at: Timestamp,
         outbound_bytes_max: usize,
-    ) -> (Self, OutboundFrames) {
-        let (queue, frames) = mpsc::unbounded_channel();
-        let connection = Self {
+    ) -> Self {
+        Self {
             api,
             id: Identifier::mint(connected_at),
             caller,
             connected_at,
             authorizer: OnceLock::new(),
             deleted: CancellationToken::new(),
+            outbox: Outbox::new(outbound_bytes_max),
             cut: CancellationToken::new(),
-            last_active_at: Mutex::new(connected_at),
+            last_active_at: AtomicI64::new(connected_at.epoch_millis()),
+            began: Instant::now(),
+            idle_since: AtomicU64::new(0),
             messages: AtomicU16::new(0),
-            queue,
-            room: Arc::new(Semaphore::new(outbound_bytes_max)),
-        };
-        (connection, frames)
-    }
-
-    /// Queues a text frame for the client. Never waits: a client that does not read must hold up nobody.
-    pub(crate) fn send(&self, text: String) -> Result<(), QueueFull> {
-        /// What a frame takes beside its text, so that empty ones cannot pile up.
-        const OVERHEAD_BYTES: usize = size_of::<OutboundFrame>();
-
-        let bytes = u32::try_from(text.len() + OVERHEAD_BYTES).map_err(|_error| QueueFull)?;
-        let room =
-            Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_error| QueueFull)?;
-        // Frames for a socket that has just closed are lost, as they would be on their way to it.
-        self.queue.send(OutboundFrame { text, _room: room }).ok();
-        Ok(())
+        }
     }
 
     /// Breaks the TCP connection, without a close frame.
@@ -101,30 +94,87 @@ impl Connection {
         self.cut.cancelled().await;
     }
 
-    /// What the queue has room for now, in bytes.
-    pub(crate) fn room_bytes(&self) -> usize {
-        self.room.available_permits()
-    }
-
     /// The id of the client's next message.
     pub(crate) fn mint_message_id(&self, now: Timestamp) -> Identifier {
         self.id.message(now, self.messages.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Notes that a message went one way or the other.
-    pub(crate) fn touch(&self) {
-        *lock(&self.last_active_at) = Timestamp::now();
+    /// Notes that a message goes one way or the other.
+    pub(crate) fn touch(&self, now: Moment) {
+        self.note_activity(now.timestamp);
+        self.end_idleness(now.at);
+    }
+
+    /// Notes activity, as the management API tells of it.
+    pub(crate) fn note_activity(&self, now: Timestamp) {
+        self.last_active_at.store(now.epoch_millis(), Ordering::Relaxed);
+    }
+
+    /// From now on, it is idle anew.
+    pub(crate) fn end_idleness(&self, now: Instant) {
+        let since = now.saturating_duration_since(self.began).as_millis();
+        self.idle_since.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Since when no message went one way or the other.
+    pub(crate) fn idle_since(&self) -> Instant {
+        self.began + Duration::from_millis(self.idle_since.load(Ordering::Relaxed))
     }
 
     /// When a message last went one way or the other.
     pub(crate) fn last_active_at(&self) -> Timestamp {
-        *lock(&self.last_active_at)
+        Timestamp::from_epoch_millis(self.last_active_at.load(Ordering::Relaxed))
+    }
+}
+
+impl RunningGateway {
+    /// Sends a text to a client, that is, leaves it in its outbox.
+    pub(crate) fn send(&self, connection: &Arc<Connection>, text: &Bytes) -> Result<(), QueueFull> {
+        let frame = outgoing::encode(text, self.assumptions.outbound_frame_bytes);
+        let is_news = self.leave(connection, frame, Moment::now())?;
+        self.courier.tell(is_news.then(|| Arc::clone(connection)));
+        Ok(())
+    }
+
+    /// Leaves a text message's frames in a client's outbox. `Ok` says whether the courier must be told.
+    pub(crate) fn leave(
+        &self,
+        connection: &Connection,
+        frames: Bytes,
+        now: Moment,
+    ) -> Result<bool, QueueFull> {
+        if self.faults.strikes(Fault::Cut, None) {
+            connection.cut();
+            return Ok(false);
+        }
+        let is_news = connection.outbox.leave(frames)?;
+        connection.touch(now);
+        Ok(is_news)
     }
 }
 
 /// The open connections by id, each with the moment from which the management API finds it.
 #[derive(Default)]
-pub(crate) struct Connections(Mutex<HashMap<String, (Arc<Connection>, Instant)>>);
+pub(crate) struct Connections(Mutex<ById>);
+
+type ById = HashMap<String, (Arc<Connection>, Instant)>;
+
+/// The open connections at one moment.
+pub(crate) struct Known<'a>(MutexGuard<'a, ById>);
+
+impl Known<'_> {
+    /// The connection of `api` with this id, as the management API finds it.
+    pub(crate) fn get(
+        &self,
+        api: &WebSocketApi,
+        id: &str,
+        now: Moment,
+    ) -> Option<&Arc<Connection>> {
+        let (connection, visible_at) = self.0.get(id)?;
+        let is_found = connection.api.stage == api.stage && *visible_at <= now.at;
+        is_found.then_some(connection)
+    }
+}
 
 impl Connections {
     /// Makes `connection` known to the management API, `delay` from now.
@@ -140,10 +190,7 @@ impl Connections {
 
     /// The connection of `api` with this id, as the management API finds it.
     pub(crate) fn get(&self, api: &WebSocketApi, id: &str) -> Option<Arc<Connection>> {
-        let connections = lock(&self.0);
-        let (connection, visible_at) = connections.get(id)?;
-        let found = connection.api.stage == api.stage && *visible_at <= Instant::now();
-        found.then(|| Arc::clone(connection))
+        self.lock().get(api, id, Moment::now()).map(Arc::clone)
     }
 
     /// The same, no longer to be found.
@@ -151,6 +198,11 @@ impl Connections {
         let connection = self.get(api, id)?;
         lock(&self.0).remove(id)?;
         Some(connection)
+    }
+
+    /// All of them as they are now. They stay so, and nobody else finds any, until this is dropped.
+    pub(crate) fn lock(&self) -> Known<'_> {
+        Known(lock(&self.0))
     }
 
     /// All of them, oldest first.
@@ -161,37 +213,5 @@ impl Connections {
             .collect();
         connections.sort_unstable_by_key(|connection| connection.connected_at.epoch_millis());
         connections
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::http::{HeaderMap, HeaderValue, Uri, header::HOST};
-
-    use super::*;
-    use crate::request::Peer;
-
-    #[test]
-    fn a_full_queue_takes_nothing_until_it_is_read() {
-        const OUTBOUND_BYTES_MAX: usize = 1024 * 1024;
-
-        let api = WebSocketApi { stage: "ws".to_owned(), ..WebSocketApi::default() };
-        let host = HeaderMap::from_iter([(HOST, HeaderValue::from_static("localhost"))]);
-        let caller = Caller::parse(&host, &Uri::default(), Peer::plain("127.0.0.1:5000")).unwrap();
-        let (connection, mut frames) =
-            Connection::new(Arc::new(api), caller, Timestamp::now(), OUTBOUND_BYTES_MAX);
-
-        let large = "x".repeat(OUTBOUND_BYTES_MAX / 2);
-        assert_eq!(connection.send(large.clone()), Ok(()));
-        assert_eq!(connection.send(large.clone()), Err(QueueFull));
-        let mut small = 0;
-        while connection.send(String::new()) == Ok(()) {
-            small += 1;
-        }
-        assert!(small < OUTBOUND_BYTES_MAX / 8, "{small}");
-
-        drop(frames.try_recv().unwrap());
-        assert_eq!(connection.send("after".to_owned()), Ok(()));
-        assert_eq!(connection.send(large), Err(QueueFull));
     }
 }

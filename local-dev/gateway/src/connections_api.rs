@@ -9,6 +9,7 @@ use axum::{
         HeaderName, HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE, request::Parts,
     },
 };
+use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -16,9 +17,11 @@ use uuid::Uuid;
 use super::{
     RunningGateway,
     body::{self, BodyError},
-    connection::{Connection, QueueFull},
+    connection::Connection,
+    direct::Answer,
     faults::Fault,
     identifier::{self, Identifier, mint_trace},
+    outbox::QueueFull,
     signature,
     timestamp::Timestamp,
     websocket_api::WebSocketApi,
@@ -59,7 +62,7 @@ pub(crate) async fn answer(
         // Whoever signed a body that was not read, nobody knows whether they had the secret.
         (Ok(()), Err(error)) => unread(&error),
         (Ok(()), Ok(_)) if !gateway.requests.admit() => too_many_requests(),
-        (Ok(()), Ok(body)) => route(gateway, api, &request, &body).await,
+        (Ok(()), Ok(body)) => route(gateway, api, &request, body).await,
     };
     add_request_ids(&mut response);
     response
@@ -70,7 +73,7 @@ async fn route(
     gateway: &RunningGateway,
     api: &WebSocketApi,
     request: &Parts,
-    body: &[u8],
+    body: Bytes,
 ) -> Response<Body> {
     let Some(id) = connection_id(request.uri.path()) else { return forbidden() };
     if !identifier::is_well_formed(&id) {
@@ -78,7 +81,7 @@ async fn route(
         return error(StatusCode::BAD_REQUEST, "BadRequestException", &message);
     }
     match request.method {
-        Method::POST => post(gateway, api, &id, body).await,
+        Method::POST => post(gateway, api, &id, &body).await,
         Method::GET => get(gateway, api, &id),
         Method::DELETE => delete(gateway, api, &id),
         // Of a method that a path does not have, API Gateway says that nobody has signed for it.
@@ -107,24 +110,36 @@ async fn post(
     gateway: &RunningGateway,
     api: &WebSocketApi,
     id: &str,
-    body: &[u8],
+    body: &Bytes,
 ) -> Response<Body> {
-    // Frames are text.
-    if !gateway.assumptions.invalid_utf8_is_replaced && str::from_utf8(body).is_err() {
-        return unread(&BodyError::Broken);
-    }
-    // It grows by what stands for wrong bytes, and may be too large then.
-    let frame = String::from_utf8_lossy(body).into_owned();
-    if frame.len() > gateway.limits.message_bytes_max {
-        return unread(&BodyError::TooLarge);
-    }
-    if let Some(response) = fault(gateway).await {
-        return response;
-    }
-    let Some(connection) = gateway.connections.get(api, id) else { return gone() };
-    match connection.send(frame) {
-        Ok(()) => json_response(StatusCode::OK, String::new()),
-        Err(QueueFull) => too_many_requests(),
+    respond(match gateway.check_text(body) {
+        Err(answer) => answer,
+        Ok(text) => {
+            gateway.faults.delay(Fault::PostDelay, None).await;
+            let fault = gateway.post_fault();
+            fault.unwrap_or_else(|| match gateway.connections.get(api, id) {
+                None => Answer::Gone,
+                Some(connection) => match gateway.send(&connection, &text) {
+                    Ok(()) => Answer::Done,
+                    Err(QueueFull) => Answer::TooMany,
+                },
+            })
+        }
+    })
+}
+
+/// An answer as HTTP.
+fn respond(answer: Answer) -> Response<Body> {
+    match answer {
+        Answer::Done => json_response(StatusCode::OK, String::new()),
+        Answer::Gone => gone(),
+        Answer::TooMany => too_many_requests(),
+        Answer::TooLarge => unread(&BodyError::TooLarge),
+        Answer::Malformed => unread(&BodyError::Broken),
+        Answer::Failed => {
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            error(status, "InternalServerErrorException", "Internal server error")
+        }
     }
 }
 
@@ -138,14 +153,19 @@ fn get(gateway: &RunningGateway, api: &WebSocketApi, id: &str) -> Response<Body>
 
 /// `DeleteConnection`.
 fn delete(gateway: &RunningGateway, api: &WebSocketApi, id: &str) -> Response<Body> {
-    match gateway.connections.remove(api, id) {
-        Some(connection) => {
-            connection.deleted.cancel();
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            response
-        }
-        None => gone(),
+    if !gateway.delete(api, id) {
+        return gone();
+    }
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+impl RunningGateway {
+    /// Closes a connection, if there is one.
+    pub(crate) fn delete(&self, api: &WebSocketApi, id: &str) -> bool {
+        let connection = self.connections.remove(api, id);
+        connection.inspect(|connection| connection.deleted.cancel()).is_some()
     }
 }
 
@@ -167,22 +187,6 @@ fn describe(connection: &Connection) -> String {
   "lastActiveAt" : "{last_active_at}"
 }}"#
     )
-}
-
-/// What a fault on demand answers in place of a post.
-async fn fault(gateway: &RunningGateway) -> Option<Response<Body>> {
-    let faults = &gateway.faults;
-    faults.delay(Fault::PostDelay, None).await;
-    if faults.strikes(Fault::Post410, None) {
-        return Some(gone());
-    }
-    if faults.strikes(Fault::Post429, None) {
-        return Some(too_many_requests());
-    }
-    faults.strikes(Fault::Post500, None).then(|| {
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        error(status, "InternalServerErrorException", "Internal server error")
-    })
 }
 
 /// The client reads too slowly, or there are too many requests: one error stands for both.
@@ -289,7 +293,7 @@ mod tests {
         caller.user_agent = Some("\"Mozilla\"/5.0".to_owned());
         let connected_at = Timestamp::from_epoch_millis(1_795_428_930_101);
         let api = WebSocketApi { stage: "ws".to_owned(), ..WebSocketApi::default() };
-        let (mut connection, _frames) = Connection::new(Arc::new(api), caller, connected_at, 1000);
+        let mut connection = Connection::new(Arc::new(api), caller, connected_at, 1000);
         let expected = r#"{
   "identity" : {
     "sourceIp" : "198.51.100.7",

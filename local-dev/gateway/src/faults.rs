@@ -204,9 +204,15 @@ impl FaultSwitch {
 
     /// Waits as long as `fault` says.
     pub(crate) async fn delay(&self, fault: Fault, function: Option<&str>) {
-        if let Some(milliseconds) = self.value(fault, function) {
-            tokio::time::sleep(Duration::from_secs_f64(milliseconds / 1000.0)).await;
+        if let Some(delay) = self.delay_of(fault, function) {
+            tokio::time::sleep(delay).await;
         }
+    }
+
+    /// How long `fault` says to wait.
+    pub(crate) fn delay_of(&self, fault: Fault, function: Option<&str>) -> Option<Duration> {
+        let milliseconds = self.value(fault, function)?;
+        Some(Duration::from_secs_f64(milliseconds / 1000.0))
     }
 
     fn value(&self, fault: Fault, function: Option<&str>) -> Option<f64> {

@@ -1,28 +1,34 @@
+//! What the WebSocket library reads from and writes to. It reads the transport, and writes to the connection's outbox.
+//!
 //! Notices a binary message at its first frame. The WebSocket library shows a message when all of it is there, but API
 //! Gateway closes a socket as soon as a binary frame begins.
 
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, split};
 
-use crate::transport::Transport;
+use crate::{connection::Connection, transport::Transport};
 
 /// A connection on which frames come in.
 pub(crate) struct WatchedStream {
-    transport: Transport,
+    transport: ReadHalf<Transport>,
+    connection: Arc<Connection>,
     frames: Frames,
 }
 
 impl WatchedStream {
-    /// Watches `transport`, of which `read` has been read.
-    pub(crate) fn new(transport: Transport, read: &[u8]) -> Self {
+    /// Watches `transport`, of which `read` has been read, and gives it to the connection's outbox.
+    pub(crate) fn new(transport: Transport, connection: &Arc<Connection>, read: &[u8]) -> Self {
         let mut frames = Frames::default();
         frames.pass(read);
-        Self { transport, frames }
+        let (transport, out) = split(transport);
+        connection.outbox.open(out);
+        Self { transport, connection: Arc::clone(connection), frames }
     }
 
     /// Whether a binary frame has begun.
@@ -92,19 +98,25 @@ impl AsyncRead for WatchedStream {
 
 impl AsyncWrite for WatchedStream {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.transport).poll_write(context, bytes)
+        self.connection.outbox.poll_take(context, bytes)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_flush(context)
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.connection.outbox.poll_flush(context)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_shutdown(context)
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.connection.outbox.poll_shutdown(context)
+    }
+}
+
+impl Drop for WatchedStream {
+    fn drop(&mut self) {
+        self.connection.outbox.release();
     }
 }
 

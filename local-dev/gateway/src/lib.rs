@@ -14,6 +14,8 @@ mod body;
 mod connection;
 mod connections_api;
 mod cors;
+mod courier;
+mod direct;
 mod ending;
 pub mod faults;
 mod frame_stream;
@@ -30,6 +32,7 @@ mod lifetime;
 mod limits;
 mod lock;
 mod message;
+mod outbox;
 mod outgoing;
 mod policy;
 mod proxy_response;
@@ -64,6 +67,7 @@ pub use self::{
     assumptions::Assumptions,
     authorizer::{Authorizer, IdentitySource, IdentitySourceError},
     cors::{Cors, CorsError},
+    direct::{Answer, Direct},
     faults::{Fault, Faults},
     function::{Function, FunctionError, Invocation, InvokeError, Invoker},
     http_api::{HttpApi, HttpApiError, HttpRoute},
@@ -76,7 +80,9 @@ pub use self::{
     throttle::Throttle,
     websocket_api::{WebSocketApi, WebSocketRoute},
 };
-use self::{connection::Connections, faults::FaultSwitch, journal::Journal, request::Peer};
+use self::{
+    connection::Connections, courier::Courier, faults::FaultSwitch, journal::Journal, request::Peer,
+};
 
 /// What a gateway consists of. By default it has no API and AWS's limits.
 #[derive(Default)]
@@ -98,6 +104,8 @@ pub struct Gateway {
     pub queues: Option<Arc<dyn Queues>>,
     /// What requests to the management API, and calls to the queues, must be signed with. By default, signatures are not checked.
     pub credentials: Option<Credentials>,
+    /// What lets functions in this program post to connections without HTTP.
+    pub direct: Direct,
     /// With it, the port takes TLS, too: a function that takes the management API's address from its event calls
     /// `https://…`, which is what it is on AWS.
     pub tls: Option<Arc<ServerConfig>>,
@@ -116,6 +124,7 @@ pub(crate) struct RunningGateway {
     journal: Arc<Journal>,
     invoker: Invoker,
     connections: Connections,
+    courier: Courier,
     new_connections: Throttle,
     requests: Throttle,
     /// Every invocation, and every connection's life.
@@ -135,6 +144,7 @@ impl RunningGateway {
             faults,
             queues,
             credentials,
+            direct,
             tls: _,
         } = gateway;
         let tasks = TaskTracker::new();
@@ -146,7 +156,7 @@ impl RunningGateway {
             journal: Arc::clone(&journal),
             tasks: tasks.clone(),
         };
-        Arc::new(Self {
+        let gateway = Arc::new(Self {
             http_api,
             websocket_apis: websocket_apis.into_iter().map(Arc::new).collect(),
             fallback,
@@ -158,11 +168,14 @@ impl RunningGateway {
             journal,
             invoker,
             connections: Connections::default(),
+            courier: Courier::default(),
             new_connections: Throttle::new(limits.connection_rate),
             requests: Throttle::new(limits.request_rate),
             tasks,
             closing: CancellationToken::new(),
-        })
+        });
+        direct.begin(&gateway);
+        gateway
     }
 
     pub(crate) fn router(self: &Arc<Self>) -> Router {

@@ -39,8 +39,7 @@ pub(crate) async fn live(
     answer: oneshot::Sender<Response<Body>>,
 ) {
     let limits = gateway.limits;
-    let (connection, frames) =
-        Connection::new(api, caller, Timestamp::now(), limits.outbound_bytes_max);
+    let connection = Connection::new(api, caller, Timestamp::now(), limits.outbound_bytes_max);
     let connection = Arc::new(connection);
     // In a box, so that it takes no memory once the socket is open.
     let subprotocol = match Box::pin(connect(&gateway, &connection, request)).await {
@@ -62,7 +61,7 @@ pub(crate) async fn live(
         Err(_client_is_gone) => None,
     };
     let closed = match upgraded {
-        Some(upgraded) => socket::run(&gateway, &connection, upgraded, frames).await,
+        Some(upgraded) => socket::run(&gateway, &connection, upgraded).await,
         None => Closed::dropped(&gateway.assumptions),
     };
     gateway.forget(&connection);

@@ -60,16 +60,17 @@ pub(crate) async fn deliver(
     };
     if let Some(frame) = frame {
         // A client that does not read its messages does not miss this one.
-        connection.send(frame).ok();
+        gateway.send(&connection, &frame.into()).ok();
     }
 }
 
 /// Answers a message that is one too many.
-pub(crate) fn refuse(gateway: &RunningGateway, connection: &Connection) {
+pub(crate) fn refuse(gateway: &RunningGateway, connection: &Arc<Connection>) {
     let request_id = Occasion::now(connection).request_id;
     let text = &gateway.assumptions.throttled_message_text;
     // As above.
-    connection.send(gateway_message(text, connection.id, request_id)).ok();
+    let text = gateway_message(text, connection.id, request_id);
+    gateway.send(connection, &text.into()).ok();
 }
 
 /// Invokes the function of a message's route. `Ok` holds the frame that answers, if one does; `Err` what is wrong.

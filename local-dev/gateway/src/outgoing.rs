@@ -1,41 +1,32 @@
-//! Messages on their way to a client, in frames.
-
-use std::mem;
+//! Text messages on their way to clients, as frames.
 
 use bytes::Bytes;
-use tokio_tungstenite::tungstenite::{
-    Message,
-    protocol::frame::{
-        Frame,
-        coding::{Data, OpCode},
-    },
+use tokio_tungstenite::tungstenite::protocol::frame::{
+    Frame,
+    coding::{Data, OpCode},
 };
 
-/// A text message on its way out.
-pub(crate) struct Outgoing {
-    rest: Bytes,
-    /// The size of its frames; 0 is one frame.
-    frame_bytes: usize,
-    opcode: Data,
-}
+/// The most that a frame's header takes (RFC 6455, 5.2), without the mask that a server's has not.
+const HEADER_BYTES_MAX: usize = 10;
 
-impl Outgoing {
-    pub(crate) fn new(text: String, frame_bytes: u32) -> Self {
-        let frame_bytes = usize::try_from(frame_bytes).unwrap_or(usize::MAX);
-        Self { rest: text.into(), frame_bytes, opcode: Data::Text }
-    }
-
-    /// Whether all of it has been sent.
-    pub(crate) const fn is_done(&self) -> bool {
-        self.rest.is_empty()
-    }
-
-    /// The next frame.
-    pub(crate) fn next(&mut self) -> Message {
-        let bytes = if self.frame_bytes == 0 { self.rest.len() } else { self.frame_bytes };
-        let payload = self.rest.split_to(bytes.min(self.rest.len()));
-        let opcode = OpCode::Data(mem::replace(&mut self.opcode, Data::Continue));
-        Message::Frame(Frame::message(payload, opcode, self.is_done()))
+/// The frames of a text message, ready to be written to any number of sockets. Each has up to `frame_bytes` of it; 0 makes
+/// one frame.
+pub(crate) fn encode(text: &Bytes, frame_bytes: u32) -> Bytes {
+    let frame_bytes = match usize::try_from(frame_bytes).unwrap_or(usize::MAX) {
+        0 => text.len(),
+        bytes => bytes,
+    };
+    let mut rest = text.clone();
+    let mut opcode = Data::Text;
+    let mut encoded = Vec::with_capacity(text.len() + HEADER_BYTES_MAX);
+    loop {
+        let payload = rest.split_to(frame_bytes.min(rest.len()));
+        let frame = Frame::message(payload, OpCode::Data(opcode), rest.is_empty());
+        frame.format(&mut encoded).expect("memory takes all that is written");
+        opcode = Data::Continue;
+        if rest.is_empty() {
+            return encoded.into();
+        }
     }
 }
 
@@ -43,31 +34,22 @@ impl Outgoing {
 mod tests {
     use super::*;
 
-    fn frames(text: &str, frame_bytes: u32) -> Vec<(Vec<u8>, OpCode, bool)> {
-        let mut outgoing = Outgoing::new(text.to_owned(), frame_bytes);
-        let mut frames = Vec::new();
-        loop {
-            let Message::Frame(frame) = outgoing.next() else { panic!("it is in frames") };
-            let header = frame.header();
-            frames.push((frame.payload().to_vec(), header.opcode, header.is_final));
-            if outgoing.is_done() {
-                return frames;
-            }
-        }
+    #[test]
+    fn messages_go_out_in_frames_of_the_size_that_is_assumed() {
+        let encoded = |text: &'static str, frame_bytes| {
+            encode(&Bytes::from_static(text.as_bytes()), frame_bytes).to_vec()
+        };
+        assert_eq!(encoded("", 0), b"\x81\x00");
+        assert_eq!(encoded("", 2), b"\x81\x00");
+        assert_eq!(encoded("abcd", 0), b"\x81\x04abcd");
+        assert_eq!(encoded("abcd", 4), b"\x81\x04abcd");
+        assert_eq!(encoded("abcde", 2), b"\x01\x02ab\x00\x02cd\x80\x01e");
     }
 
     #[test]
-    fn messages_go_out_in_frames_of_the_size_that_is_assumed() {
-        let [text, more] = [Data::Text, Data::Continue].map(OpCode::Data);
-        assert_eq!(frames("", 0), [(b"".to_vec(), text, true)]);
-        assert_eq!(frames("", 2), [(b"".to_vec(), text, true)]);
-        assert_eq!(frames("abcd", 0), [(b"abcd".to_vec(), text, true)]);
-        assert_eq!(frames("abcd", 4), [(b"abcd".to_vec(), text, true)]);
-        let three = [
-            (b"ab".to_vec(), text, false),
-            (b"cd".to_vec(), more, false),
-            (b"e".to_vec(), more, true),
-        ];
-        assert_eq!(frames("abcde", 2), three);
+    fn long_messages_have_long_lengths() {
+        let text = Bytes::from("x".repeat(70_000));
+        assert_eq!(encode(&text, 0)[..10], [0x81, 127, 0, 0, 0, 0, 0, 1, 0x11, 0x70]);
+        assert_eq!(encode(&text.slice(..300), 0)[..4], [0x81, 126, 1, 44]);
     }
 }

@@ -87,6 +87,8 @@ impl Bound {
         let tls = gateway.tls.clone().map(TlsAcceptor::from);
         let gateway = RunningGateway::new(gateway);
         let stop = CancellationToken::new();
+        let (working, ending) = (Arc::clone(&gateway), stop.clone());
+        tokio::spawn(async move { ending.run_until_cancelled(working.courier.work()).await });
         let serving =
             tokio::spawn(http1::serve(self.listener, gateway.router(), tls, stop.clone()));
         Server { address: self.address, gateway, stop, serving }

@@ -1,6 +1,6 @@
 //! A WebSocket between the 101 and its end: frames in, frames out, timers, and how it is closed.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -8,18 +8,18 @@ use hyper::upgrade::Upgraded;
 use tokio::{
     io::{AsyncWriteExt, copy, sink},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, Sleep, sleep_until, timeout},
 };
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::{
     RunningGateway,
-    connection::{Connection, OutboundFrames},
+    connection::{Connection, Moment},
     ending::{Closed, Ending},
     faults::Fault,
     frame_stream::{self, Progress, Stream},
     message::{self, Inbound},
-    outgoing::Outgoing,
+    timestamp::Timestamp,
 };
 
 /// How long a client may take to read what waits for it and to answer the close frame.
@@ -33,11 +33,10 @@ pub(crate) async fn run(
     gateway: &Arc<RunningGateway>,
     connection: &Arc<Connection>,
     upgraded: Upgraded,
-    frames: OutboundFrames,
 ) -> Closed {
     let limits = Some(gateway.limits).filter(|_| !connection.api.echo);
-    let stream = frame_stream::open(upgraded, limits).await;
-    let mut pump = Pump::new(gateway, connection, stream, frames);
+    let stream = frame_stream::open(upgraded, connection, limits).await;
+    let mut pump = Pump::new(gateway, connection, stream);
     let Err(ending) = pump.run().await;
     gateway.forget(connection);
     if let Ok(Some(stream)) = timeout(CLOSE_TIME_MAX, pump.close(&ending)).await {
@@ -47,16 +46,12 @@ pub(crate) async fn run(
     ending.closed(&gateway.assumptions)
 }
 
-/// Moves frames between a client and the gateway.
+/// Takes what a client sends, and attends to its outbox.
 struct Pump<'a> {
     gateway: &'a Arc<RunningGateway>,
     connection: &'a Arc<Connection>,
     stream: Stream,
-    /// What waits for the client.
-    frames: OutboundFrames,
-    /// What has been begun to be sent.
-    outgoing: Option<Outgoing>,
-    /// Whether something has been written that TCP has not taken yet.
+    /// Whether the library has something to say that TCP has not taken yet.
     unflushed: bool,
     /// Room for messages that are being handled, in bytes.
     room: Arc<Semaphore>,
@@ -66,13 +61,12 @@ struct Pump<'a> {
     throttled: u32,
     /// When the socket is too old.
     end: Instant,
-    /// When the socket has been idle for too long.
-    idle_end: Instant,
+    /// Goes off when it may be too old, or may have been idle for too long.
+    alarm: Pin<Box<Sleep>>,
 }
 
 enum Step {
-    Send(String),
-    SendMore(Outgoing),
+    Alarm,
     Progress(Progress),
     Room(OwnedSemaphorePermit),
 }
@@ -82,35 +76,29 @@ impl<'a> Pump<'a> {
         gateway: &'a Arc<RunningGateway>,
         connection: &'a Arc<Connection>,
         stream: Stream,
-        frames: OutboundFrames,
     ) -> Self {
         let now = Instant::now();
+        connection.end_idleness(now);
+        let end = now + gateway.limits.max_duration;
         Self {
             gateway,
             connection,
             stream,
-            frames,
-            outgoing: None,
             unflushed: false,
             room: Arc::new(Semaphore::new(gateway.limits.inbound_bytes_max)),
             held: None,
             throttled: 0,
-            end: now + gateway.limits.max_duration,
-            idle_end: now + gateway.limits.idle_timeout,
+            end,
+            alarm: Box::pin(sleep_until(end.min(now + gateway.limits.idle_timeout))),
         }
     }
 
-    /// Moves frames in both directions until there is a reason to stop.
+    /// Goes on until there is a reason to stop.
     async fn run(&mut self) -> Result<Infallible, Ending> {
         loop {
             match self.step().await? {
                 Step::Progress(Progress::Flushed) => self.unflushed = false,
-                Step::Send(text) => {
-                    self.message_passes()?;
-                    let frame_bytes = self.gateway.assumptions.outbound_frame_bytes;
-                    self.send_more(Outgoing::new(text, frame_bytes))?;
-                }
-                Step::SendMore(outgoing) => self.send_more(outgoing)?,
+                Step::Alarm => self.check_time()?,
                 Step::Progress(Progress::Received(message)) => self.received(message)?,
                 Step::Room(room) => {
                     let message = self.held.take().expect("room is awaited for what is held");
@@ -122,35 +110,40 @@ impl<'a> Pump<'a> {
 
     async fn step(&mut self) -> Result<Step, Ending> {
         let Self { gateway, connection, stream, unflushed, .. } = self;
-        let end = self.end.min(self.idle_end);
         // An echo goes out before the next message comes in.
         let reads = self.held.is_none() && !(connection.api.echo && *unflushed);
         let room = self.held.as_ref().map_or(0, |held| room_for(gateway, connection, held));
-        if !*unflushed && let Some(outgoing) = self.outgoing.take() {
-            return Ok(Step::SendMore(outgoing));
-        }
         tokio::select! {
             () = gateway.closing.cancelled() => Err(Ending::GOING_AWAY),
             () = connection.deleted.cancelled() => Err(Ending::DELETED),
             () = connection.is_cut() => Err(Ending::Cut),
-            () = sleep_until(end) => Err(Ending::GOING_AWAY),
-            Some(frame) = self.frames.recv(), if !*unflushed => Ok(Step::Send(frame.text)),
+            () = &mut self.alarm => Ok(Step::Alarm),
             Ok(room) = Arc::clone(&self.room).acquire_many_owned(room), if self.held.is_some() => {
                 Ok(Step::Room(room))
             }
-            progress = frame_stream::next(stream, *unflushed, reads, !connection.api.echo) => {
-                progress.map(Step::Progress)
-            }
+            progress = frame_stream::next(
+                stream, connection, *unflushed, reads, !connection.api.echo
+            ) => progress.map(Step::Progress),
         }
     }
 
-    /// Notes that a message goes one way or the other, unless it is the one at which the TCP connection breaks.
-    fn message_passes(&mut self) -> Result<(), Ending> {
+    /// Whether its time is up. Messages do not move the alarm: it is set again when it was too early.
+    fn check_time(&mut self) -> Result<(), Ending> {
+        let idle_end = self.connection.idle_since() + self.gateway.limits.idle_timeout;
+        let end = self.end.min(idle_end);
+        if end <= Instant::now() {
+            return Err(Ending::GOING_AWAY);
+        }
+        self.alarm.as_mut().reset(end);
+        Ok(())
+    }
+
+    /// Notes that a message comes in, unless it is the one at which the TCP connection breaks.
+    fn message_passes(&self) -> Result<(), Ending> {
         if self.gateway.faults.strikes(Fault::Cut, None) {
             return Err(Ending::Cut);
         }
-        self.connection.touch();
-        self.idle_end = Instant::now() + self.gateway.limits.idle_timeout;
+        self.connection.touch(Moment::now());
         Ok(())
     }
 
@@ -162,10 +155,10 @@ impl<'a> Pump<'a> {
             Message::Ping(_) => {
                 let assumptions = &self.gateway.assumptions;
                 if assumptions.ping_is_activity {
-                    self.connection.touch();
+                    self.connection.note_activity(Timestamp::now());
                 }
                 if assumptions.ping_resets_idle {
-                    self.idle_end = Instant::now() + self.gateway.limits.idle_timeout;
+                    self.connection.end_idleness(Instant::now());
                 }
                 // API Gateway's pongs are empty. This one takes the place of the echo that is about to be sent.
                 self.write(Message::Pong(Bytes::new()))?;
@@ -216,19 +209,13 @@ impl<'a> Pump<'a> {
         Ok(())
     }
 
-    fn send_more(&mut self, mut outgoing: Outgoing) -> Result<(), Ending> {
-        let message = outgoing.next();
-        self.outgoing = Some(outgoing).filter(|outgoing| !outgoing.is_done());
-        self.write(message)
-    }
-
     /// Sends what waits and the close frame, and waits for the client's. What is left is the TCP connection.
     async fn close(mut self, ending: &Ending) -> Option<Stream> {
+        self.connection.outbox.close();
         match ending {
             // The TCP connection ends as it is.
             Ending::Cut => return None,
             Ending::ByGateway(close_frame) => {
-                self.send_rest().await.ok()?;
                 self.stream.close(Some(close_frame.clone())).await.ok()?;
             }
             Ending::ByClient(_) | Ending::Dropped => {}
@@ -236,18 +223,6 @@ impl<'a> Pump<'a> {
         // Reading also sends the answer to the client's close frame.
         while let Some(Ok(_)) = self.stream.next().await {}
         Some(self.stream)
-    }
-
-    async fn send_rest(&mut self) -> Result<(), Ending> {
-        loop {
-            while let Some(outgoing) = self.outgoing.take() {
-                self.stream.flush().await?;
-                self.send_more(outgoing)?;
-            }
-            let Ok(frame) = self.frames.try_recv() else { return Ok(self.stream.flush().await?) };
-            self.outgoing =
-                Some(Outgoing::new(frame.text, self.gateway.assumptions.outbound_frame_bytes));
-        }
     }
 }
 

@@ -17,6 +17,13 @@ impl Timestamp {
         self.0.unix_timestamp() * 1000 + i64::from(self.0.millisecond())
     }
 
+    /// The moment so many milliseconds after the Unix epoch.
+    pub(crate) fn from_epoch_millis(millis: i64) -> Self {
+        let nanos = i128::from(millis) * 1_000_000;
+        let moment = OffsetDateTime::from_unix_timestamp_nanos(nanos);
+        Self(moment.expect("clocks are within ten thousand years of the epoch"))
+    }
+
     /// Common log format: `23/Nov/2026:10:15:43 +0000`.
     pub(crate) fn clf(self) -> String {
         const CLF: &[BorrowedFormatItem<'_>] =
@@ -42,12 +49,6 @@ impl Timestamp {
 
     fn format(self, format: &[BorrowedFormatItem<'_>]) -> String {
         self.0.format(&format).expect("a date and a time have all that these formats name")
-    }
-
-    #[cfg(test)]
-    pub(crate) fn from_epoch_millis(millis: i64) -> Self {
-        let nanos = i128::from(millis) * 1_000_000;
-        Self(OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap())
     }
 }
 

@@ -4,7 +4,7 @@ mod limits;
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args, Parser};
+use clap::{ArgAction, Args, Parser, ValueEnum};
 use gateway::{
     Assumptions, Faults,
     assumptions::{ASSUMPTIONS, AssumptionError},
@@ -53,6 +53,11 @@ pub struct Cli {
     #[arg(long, value_name = "DIR", default_value = "static")]
     pub static_dir: PathBuf,
 
+    /// How the chat's functions in this program post to sockets. sdk: as on Lambda, signed and over HTTP
+    #[arg(long, value_enum, value_name = "WAY", default_value = "direct",
+        conflicts_with_all = ["template", "functions"])]
+    pub push: PushWay,
+
     /// What is served.
     #[command(flatten)]
     pub template: TemplateOptions,
@@ -68,6 +73,15 @@ pub struct Cli {
     /// What else differs from the real thing.
     #[command(flatten)]
     pub emulation: EmulationOptions,
+}
+
+/// How functions in this program post to sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PushWay {
+    /// Without HTTP.
+    Direct,
+    /// By the AWS SDK.
+    Sdk,
 }
 
 /// APIs, routes and functions

@@ -287,24 +287,107 @@ mod on_postgres {
     }
 }
 
-/// The same in a few statements: SQLite cannot modify data inside of a `with`, and it has no round trips to save.
+/// The same in a few statements, since SQLite cannot modify data inside of a `with`. They are one text: each text is a way to
+/// the connection's thread and back, which costs more than the statements.
 #[cfg(feature = "sqlite")]
 mod on_sqlite {
-    use std::time::Duration;
-
-    use sqlx::{Connection, SqliteConnection};
+    use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
     use super::{
         Append, Appended, CONNECTION_LIFE_MAX, Drafts, Message, MessageId, Outcome, Protocol,
         UnixMillis, Window,
     };
-    use crate::account::Username;
+    use crate::{
+        account::Username,
+        chat::{ClientId, Text},
+    };
+
+    /// Whose connection it is, if it lives. Its parameters: connection, oldest living connection, now.
+    macro_rules! author {
+        () => {
+            "connections c join sessions s on s.id = c.session_id
+             where c.connection_id = $1 and c.connected_at > $2
+                 and s.revoked_at is null and s.expires_at > $3"
+        };
+    }
+
+    /// The draft in the sender's protocol: plain text, text of `chat.v1`.
+    macro_rules! text {
+        () => {
+            "case c.protocol when 'chat.v1' then $5 else $4 end"
+        };
+    }
+
+    /// The key of a draft in `chat.v1`.
+    macro_rules! client_id {
+        () => {
+            "case c.protocol when 'chat.v1' then $6 end"
+        };
+    }
+
+    /// Parameters as on PostgreSQL. The write lock is taken at once: upgrading a read lock later could fail. `changes()` is
+    /// how many rows the last statement changed that could change some. The first row tells whether the message was admitted;
+    /// the second, if there is an author, what has come of it.
+    const STATEMENTS: &str = concat!(
+        "begin immediate;
+         insert into send_rates (username, sent_lately)
+         select c.username, $7 from ",
+        author!(),
+        " and $8 > 0 and ",
+        text!(),
+        " is not null
+         on conflict (username) do update
+         set sent_lately = substr(sent_lately || excluded.sent_lately, -$8)
+         where length(sent_lately) < $8
+             or substr(substr(sent_lately, -$8), 1, length($7)) <= $9;
+         select $8 = 0 or changes() > 0;
+         update message_sequence set last_id = last_id + 1
+         where ($8 = 0 or changes() > 0) and exists (
+             select 1 from ",
+        author!(),
+        " and ",
+        text!(),
+        " is not null and not exists (
+                 select 1 from messages m
+                 where m.username = c.username and m.client_id = ",
+        client_id!(),
+        "
+             )
+         );
+         insert into messages (id, username, text, client_id, sent_at)
+         select (select last_id from message_sequence), c.username, ",
+        text!(),
+        ", ",
+        client_id!(),
+        ", $3
+         from ",
+        author!(),
+        " and changes() > 0;
+         select c.protocol, c.username, m.id, m.text, m.client_id, m.sent_at, r.sent_lately
+         from connections c join sessions s on s.id = c.session_id
+             left join messages m on m.id = coalesce(
+                 case when changes() > 0 then (select last_id from message_sequence) end,
+                 (select id from messages k
+                  where k.username = c.username and k.client_id = ",
+        client_id!(),
+        ")
+             )
+             left join send_rates r on r.username = c.username
+         where c.connection_id = $1 and c.connected_at > $2
+             and s.revoked_at is null and s.expires_at > $3;
+         commit"
+    );
 
     #[derive(sqlx::FromRow)]
-    struct Author {
-        username: Username,
+    struct Row {
         #[sqlx(try_from = "String")]
         protocol: Protocol,
+        id: Option<MessageId>,
+        username: Username,
+        text: Option<Text>,
+        client_id: Option<ClientId>,
+        sent_at: Option<UnixMillis>,
+        sent_lately: Option<String>,
     }
 
     impl Append for SqliteConnection {
@@ -315,100 +398,36 @@ mod on_sqlite {
             window: Option<Window>,
             now: UnixMillis,
         ) -> sqlx::Result<Option<Appended>> {
-            // The write lock is taken at once: upgrading a read lock later could fail.
-            let mut transaction = self.begin_with("begin immediate").await?;
-            let author: Option<Author> = sqlx::query_as(
-                "select c.username, c.protocol
-             from connections c join sessions s on s.id = c.session_id
-             where c.connection_id = $1 and c.connected_at > $2
-                 and s.revoked_at is null and s.expires_at > $3",
-            )
-            .bind(connection_id)
-            .bind(now.minus(CONNECTION_LIFE_MAX))
-            .bind(now)
-            .fetch_optional(&mut *transaction)
-            .await?;
-            let Some(Author { username, protocol }) = author else {
-                return Ok(None);
-            };
-            let Some(draft) = drafts.of(protocol) else {
-                return Ok(Some(Appended { protocol, outcome: Outcome::NoDraft }));
-            };
-            let wait = match window {
-                Some(window) => too_many(&mut transaction, &username, window, now).await?,
-                None => None,
-            };
-            if let Some(client_id) = &draft.client_id {
-                let repeated: Option<Message> = sqlx::query_as(
-                    "select id, username, text, sent_at, client_id from messages
-                 where username = $1 and client_id = $2",
-                )
-                .bind(&username)
-                .bind(client_id)
-                .fetch_optional(&mut *transaction)
+            let rows: Vec<SqliteRow> = sqlx::query(STATEMENTS)
+                .bind(connection_id)
+                .bind(now.minus(CONNECTION_LIFE_MAX))
+                .bind(now)
+                .bind(drafts.plain.map(|draft| &draft.text))
+                .bind(drafts.chat_v1.map(|draft| &draft.text))
+                .bind(drafts.chat_v1.and_then(|draft| draft.client_id.as_ref()))
+                .bind(Window::stamp(now))
+                .bind(window.map_or(0, Window::stamps_len))
+                .bind(window.map(Window::start))
+                .fetch_all(self)
                 .await?;
-                if let Some(message) = repeated {
-                    // It counts like any other.
-                    transaction.commit().await?;
-                    let outcome = match wait {
-                        None => Outcome::Stored(message),
-                        Some(_) => Outcome::Repeated(message),
-                    };
-                    return Ok(Some(Appended { protocol, outcome }));
+            let [admitted, row] = &*rows else { return Ok(None) };
+            let is_admitted: bool = admitted.try_get(0)?;
+            let Row { protocol, id, username, text, client_id, sent_at, sent_lately } =
+                sqlx::FromRow::from_row(row)?;
+            let outcome = match (id, text, sent_at) {
+                _ if drafts.of(protocol).is_none() => Outcome::NoDraft,
+                (Some(id), Some(text), Some(sent_at)) => {
+                    let message = Message { id, username, text, sent_at, client_id };
+                    if is_admitted { Outcome::Stored(message) } else { Outcome::Repeated(message) }
                 }
-            }
-            if let Some(wait) = wait {
-                return Ok(Some(Appended { protocol, outcome: Outcome::TooMany(wait) }));
-            }
-            let id: MessageId = sqlx::query_scalar(
-                "update message_sequence set last_id = last_id + 1 returning last_id",
-            )
-            .fetch_one(&mut *transaction)
-            .await?;
-            let message = sqlx::query_as(
-            "insert into messages (id, username, text, client_id, sent_at) values ($1, $2, $3, $4, $5)
-             returning id, username, text, sent_at, client_id",
-        )
-        .bind(id)
-        .bind(&username)
-        .bind(&draft.text)
-        .bind(&draft.client_id)
-        .bind(now)
-        .fetch_one(&mut *transaction)
-        .await?;
-            transaction.commit().await?;
-            Ok(Some(Appended { protocol, outcome: Outcome::Stored(message) }))
+                _ => match window {
+                    Some(window) => {
+                        Outcome::TooMany(window.wait(&sent_lately.unwrap_or_default(), now))
+                    }
+                    None => Outcome::NoDraft,
+                },
+            };
+            Ok(Some(Appended { protocol, outcome }))
         }
-    }
-
-    /// Counts a message of `username`, or says how long to wait if there have been too many.
-    async fn too_many(
-        db: &mut SqliteConnection,
-        username: &Username,
-        window: Window,
-        now: UnixMillis,
-    ) -> sqlx::Result<Option<Duration>> {
-        let admitted = sqlx::query(
-            "insert into send_rates (username, sent_lately) values ($1, $2)
-             on conflict (username) do update
-             set sent_lately = substr(sent_lately || excluded.sent_lately, -$3)
-             where length(sent_lately) < $3
-                 or substr(substr(sent_lately, -$3), 1, length($2)) <= $4",
-        )
-        .bind(username)
-        .bind(Window::stamp(now))
-        .bind(window.stamps_len())
-        .bind(window.start())
-        .execute(&mut *db)
-        .await?;
-        if admitted.rows_affected() == 1 {
-            return Ok(None);
-        }
-        let sent_lately: String =
-            sqlx::query_scalar("select sent_lately from send_rates where username = $1")
-                .bind(username)
-                .fetch_one(db)
-                .await?;
-        Ok(Some(window.wait(&sent_lately, now)))
     }
 }

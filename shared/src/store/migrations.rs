@@ -107,7 +107,11 @@ impl Store {
                 Pool::Postgres(pool) => pool.run_patiently(sql).await,
                 #[cfg(feature = "sqlite")]
                 Pool::Sqlite(pool) => {
-                    sqlx::query(sqlx::AssertSqlSafe(sql)).execute(pool).await.map(drop)
+                    let mut lease = pool.acquire().await?;
+                    let step = sqlx::query(sqlx::AssertSqlSafe(sql));
+                    let outcome = step.execute(&mut *lease).await.map(drop);
+                    lease.give_back_after(&outcome);
+                    outcome
                 }
             };
             match outcome {

@@ -14,11 +14,11 @@ mod postgres;
 mod roles;
 mod send_rates;
 mod sessions;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod users;
 
-#[cfg(feature = "postgres")]
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub use connections::{CONNECTION_LIFE_MAX, NewConnection, Recipient, Stretch};
 pub use login_failures::Attempts;
@@ -44,7 +44,7 @@ enum Pool {
     #[cfg(feature = "postgres")]
     Postgres(Arc<postgres::Connections>),
     #[cfg(feature = "sqlite")]
-    Sqlite(sqlx::SqlitePool),
+    Sqlite(Arc<sqlite::Connections>),
 }
 
 /// Evaluates `$body`, one statement or transaction, with `$db` bound to a connection of the concrete database; again
@@ -76,7 +76,9 @@ macro_rules! with_db {
                     crate::store::Pool::Sqlite(pool) => match pool.acquire().await {
                         Ok(mut lease) => {
                             let $db = &mut *lease;
-                            $body
+                            let outcome = $body;
+                            lease.give_back_after(&outcome);
+                            outcome
                         }
                         Err(error) => Err(error),
                     },
@@ -185,22 +187,20 @@ impl Store {
 
     #[cfg(feature = "sqlite")]
     fn sqlite(options: sqlx::sqlite::SqliteConnectOptions, connections_max: u32) -> Self {
-        use sqlx::sqlite::{SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+        use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
         let options = options
             .create_if_missing(true)
             .foreign_keys(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // FULL: a commit is on the disk before anybody is shown the message, whatever crashes.
-            .synchronous(SqliteSynchronous::Full)
+            // With WAL, what is committed survives a crash of this program, whatever it is. Only when the machine itself stops
+            // may the last messages be lost: this is for development.
+            .synchronous(SqliteSynchronous::Normal)
             // Another program has the lock.
             .busy_timeout(STATEMENT_TIME_MAX);
         let pool = |connections_max| {
-            SqlitePoolOptions::new()
-                .max_connections(connections_max)
-                .acquire_timeout(STATEMENT_TIME_MAX)
-                .connect_lazy_with(options.clone())
+            Pool::Sqlite(Arc::new(sqlite::Connections::new(options.clone(), connections_max)))
         };
-        Self { reader: Pool::Sqlite(pool(connections_max)), writer: Pool::Sqlite(pool(1)) }
+        Self { reader: pool(connections_max), writer: pool(1) }
     }
 
     /// Whether the database is SQLite, so not for production.

@@ -178,7 +178,7 @@ impl ConnectionView {
             user_agent: user_agent.map(Cow::into_owned),
             connected_at: connection.connected_at.iso_8601(),
             last_active_at: connection.last_active_at().iso_8601(),
-            queued_bytes: limits.outbound_bytes_max.saturating_sub(connection.room_bytes()),
+            queued_bytes: limits.outbound_bytes_max.saturating_sub(connection.outbox.room_bytes()),
         }
     }
 }

@@ -36,7 +36,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bootstraps::FakeTime;
 use dsql::Dsql;
 use gateway::{
-    Credentials, Gateway, Limits,
+    Credentials, Direct, Gateway, Limits,
     server::{Bound, Server},
 };
 use leaks::Secret;
@@ -47,6 +47,7 @@ use local_dev::{
     chat::{self, Chat},
     environment::{EnvVars, Environment},
     functions::Runner,
+    push,
     queues::{self, Polling, Queues},
     static_files::StaticFiles,
 };
@@ -58,6 +59,7 @@ use shared::{
     chat::Draft,
     clock::{Clock, UnixMillis},
     frame::Protocol,
+    management::Push,
     rate::MessageRate,
     settings::{Lookup, Settings},
     store::{Drafts, NewConnection, Outcome, ROLES, RoleArns, Store, Stretch},
@@ -284,6 +286,12 @@ impl World {
         self.room = Room::new(base_url).with_clock(self.clock.clone());
         let mut settings = self.settings.clone();
         settings.insert("LOG".to_owned(), "trace".to_owned());
+        let direct = Direct::default();
+        // Over SQLite, posts go directly, as in local-dev unless it is told otherwise; over PostgreSQL, by the SDK. A story
+        // that has its own endpoint wants them there.
+        let is_direct = matches!(self.backend, Backend::Sqlite)
+            && !settings.contains_key("CONNECTIONS_ENDPOINT");
+        let push = is_direct.then(|| push::to(direct.clone()));
         let endpoint = format!("{}/ws", self.base_url());
         settings.entry("CONNECTIONS_ENDPOINT".to_owned()).or_insert(endpoint);
         for (name, value) in &settings {
@@ -302,7 +310,7 @@ impl World {
             Backend::Bootstraps(_) => lookup,
             _ => queues::with_urls(lookup, &template, bound.address()),
         };
-        let mut runner = self.runner(lookup, settings, bound.address().to_string()).await;
+        let mut runner = self.runner(lookup, settings, bound.address().to_string(), push).await;
         let functions = runner.functions(&template).unwrap();
         let address = bound.address();
         let queues = Queues::new(&template, &functions, address, self.visibility_timeout).unwrap();
@@ -312,6 +320,7 @@ impl World {
             websocket_apis: apis::websocket_apis(&template, &functions, account).unwrap(),
             fallback: Some(StaticFiles::open(&static_dir()).unwrap().router()),
             queues: Some(queues.served()),
+            direct,
             tls: runner.tls(),
             ..Gateway::default()
         };
@@ -325,11 +334,12 @@ impl World {
         lookup: Lookup,
         settings: HashMap<String, String>,
         authority: String,
+        push: Option<Arc<dyn Push>>,
     ) -> Runner {
         if let Some(dsql) = &self.dsql {
             return Runner::InProcess(self.start_in_roles(dsql, lookup).await);
         }
-        let chat = Chat::start(lookup.clone(), self.clock.clock()).await.unwrap();
+        let chat = Chat::start(lookup.clone(), self.clock.clock(), push).await.unwrap();
         let Some(fake_time) = &self.clock.fake_time else {
             return Runner::InProcess(chat);
         };

@@ -1,0 +1,166 @@
+//! The management API for functions that run in the same program: what it promises, without HTTP and signatures.
+
+use std::{
+    ptr,
+    sync::{Arc, OnceLock, Weak},
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use crate::{
+    RunningGateway, connection::Moment, faults::Fault, outbox::QueueFull, outgoing,
+    websocket_api::WebSocketApi,
+};
+
+/// The connections of a gateway, for whoever is in the same program. It is made before the gateway, and as long as that is not
+/// served, there are none.
+#[derive(Clone, Default)]
+pub struct Direct(Arc<OnceLock<Weak<RunningGateway>>>);
+
+/// What became of a post, or of a wish to close a connection, by the status that the management API would have answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// 200: it is queued.
+    Done,
+    /// 410: there is no such connection.
+    Gone,
+    /// 429: the client reads too slowly, or there are too many requests.
+    TooMany,
+    /// 413: it is longer than a message may be.
+    TooLarge,
+    /// 400: it is no text.
+    Malformed,
+    /// 500: a fault on demand.
+    Failed,
+}
+
+impl Direct {
+    pub(crate) fn begin(&self, gateway: &Arc<RunningGateway>) {
+        // Of two gateways that are given it, it stays with the first.
+        self.0.set(Arc::downgrade(gateway)).ok();
+    }
+
+    /// How long posts are to be held back: a fault on demand.
+    pub fn delay(&self) -> Option<Duration> {
+        self.gateway()?.faults.delay_of(Fault::PostDelay, None)
+    }
+
+    /// Posts to connections of the API at `stage`, all in one go: every client that gets several of them, or of another
+    /// such batch, sees them in the same order.
+    pub fn post_all<'a>(
+        &self,
+        stage: &str,
+        posts: impl IntoIterator<Item = (&'a str, &'a Bytes)>,
+    ) -> Vec<Answer> {
+        let gateway = self.gateway();
+        let api = gateway.as_ref().and_then(|gateway| gateway.api_at(stage));
+        match (&gateway, api) {
+            (Some(gateway), Some(api)) => gateway.post_all(api, posts),
+            _ => posts.into_iter().map(|_post| Answer::Gone).collect(),
+        }
+    }
+
+    /// Closes a connection of the API at `stage`.
+    pub fn delete(&self, stage: &str, id: &str) -> Answer {
+        let Some(gateway) = self.gateway() else { return Answer::Gone };
+        let Some(api) = gateway.api_at(stage) else { return Answer::Gone };
+        if !gateway.requests.admit() {
+            return Answer::TooMany;
+        }
+        if gateway.delete(api, id) { Answer::Done } else { Answer::Gone }
+    }
+
+    fn gateway(&self) -> Option<Arc<RunningGateway>> {
+        self.0.get()?.upgrade()
+    }
+}
+
+impl RunningGateway {
+    fn api_at(&self, stage: &str) -> Option<&Arc<WebSocketApi>> {
+        self.websocket_apis.iter().find(|api| api.stage == stage)
+    }
+
+    fn post_all<'a>(
+        &self,
+        api: &WebSocketApi,
+        posts: impl IntoIterator<Item = (&'a str, &'a Bytes)>,
+    ) -> Vec<Answer> {
+        let now = Moment::now();
+        let mut encoder = Encoder { gateway: self, encoded: Vec::new() };
+        let mut told = Vec::new();
+        let known = self.connections.lock();
+        let answers = posts.into_iter().map(|(id, text)| {
+            if !self.requests.admit() {
+                return Answer::TooMany;
+            }
+            let frame = match encoder.encode(text) {
+                Ok(frame) => frame,
+                Err(answer) => return answer,
+            };
+            if let Some(answer) = self.post_fault() {
+                return answer;
+            }
+            let Some(connection) = known.get(api, id, now) else { return Answer::Gone };
+            match self.leave(connection, frame, now) {
+                Ok(false) => Answer::Done,
+                Ok(true) => {
+                    told.push(Arc::clone(connection));
+                    Answer::Done
+                }
+                Err(QueueFull) => Answer::TooMany,
+            }
+        });
+        let answers = answers.collect();
+        drop(known);
+        self.courier.tell(told);
+        answers
+    }
+
+    /// What a fault on demand answers in place of a post.
+    pub(crate) fn post_fault(&self) -> Option<Answer> {
+        let faults = [
+            (Fault::Post410, Answer::Gone),
+            (Fault::Post429, Answer::TooMany),
+            (Fault::Post500, Answer::Failed),
+        ];
+        let strikes = |(fault, _): &(Fault, Answer)| self.faults.strikes(*fault, None);
+        faults.into_iter().find(strikes).map(|(_, answer)| answer)
+    }
+
+    /// What may be sent to a client: text, with whatever stands for bytes that are none, within the size of a message.
+    pub(crate) fn check_text(&self, text: &Bytes) -> Result<Bytes, Answer> {
+        let text = match str::from_utf8(text) {
+            Ok(_) => text.clone(),
+            Err(_) if !self.assumptions.invalid_utf8_is_replaced => return Err(Answer::Malformed),
+            Err(_) => Bytes::from(String::from_utf8_lossy(text).into_owned()),
+        };
+        if text.len() > self.limits.message_bytes_max {
+            return Err(Answer::TooLarge);
+        }
+        Ok(text)
+    }
+}
+
+/// Encodes the texts of a batch, each once: most posts share theirs with others.
+struct Encoder<'g, 'a> {
+    gateway: &'g RunningGateway,
+    encoded: Vec<(&'a Bytes, Result<Bytes, Answer>)>,
+}
+
+impl<'a> Encoder<'_, 'a> {
+    fn encode(&mut self, text: &'a Bytes) -> Result<Bytes, Answer> {
+        // What is shared is in the same place in memory.
+        let is_same =
+            |(known, _): &&(&Bytes, _)| ptr::eq(&raw const known[..], &raw const text[..]);
+        if let Some((_, frame)) = self.encoded.iter().rev().find(is_same) {
+            return frame.clone();
+        }
+        let frame = self
+            .gateway
+            .check_text(text)
+            .map(|text| outgoing::encode(&text, self.gateway.assumptions.outbound_frame_bytes));
+        self.encoded.push((text, frame.clone()));
+        frame
+    }
+}
