@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    RunningGateway, connection::Moment, faults::Fault, outbox::QueueFull, outgoing,
+    RunningGateway, connection::Moment, faults::Fault, identifier, outbox::QueueFull, outgoing,
     websocket_api::WebSocketApi,
 };
 
@@ -29,7 +29,7 @@ pub enum Answer {
     TooMany,
     /// 413: it is longer than a message may be.
     TooLarge,
-    /// 400: it is no text.
+    /// 400: it is no text, or the id is none.
     Malformed,
     /// 500: a fault on demand.
     Failed,
@@ -68,7 +68,7 @@ impl Direct {
         if !gateway.requests.admit() {
             return Answer::TooMany;
         }
-        if gateway.delete(api, id) { Answer::Done } else { Answer::Gone }
+        if gateway.delete(api, id) { Answer::Done } else { absence(id) }
     }
 
     fn gateway(&self) -> Option<Arc<RunningGateway>> {
@@ -101,7 +101,7 @@ impl RunningGateway {
             if let Some(answer) = self.post_fault() {
                 return answer;
             }
-            let Some(connection) = known.get(api, id, now) else { return Answer::Gone };
+            let Some(connection) = known.get(api, id, now) else { return absence(id) };
             match self.leave(connection, frame, now) {
                 Ok(false) => Answer::Done,
                 Ok(true) => {
@@ -140,6 +140,11 @@ impl RunningGateway {
         }
         Ok(text)
     }
+}
+
+/// What is said of a connection that there isn't: it may be gone, or can never have been.
+fn absence(id: &str) -> Answer {
+    if identifier::is_well_formed(id) { Answer::Gone } else { Answer::Malformed }
 }
 
 /// Encodes the texts of a batch, each once: most posts share theirs with others.
