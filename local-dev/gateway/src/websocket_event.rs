@@ -275,7 +275,7 @@ mod tests {
                 .unwrap();
         let connected_at = Timestamp::from_epoch_millis(CONNECTED_AT);
         let api = WebSocketApi { stage: "prod".to_owned(), ..WebSocketApi::default() };
-        Connection::new(Arc::new(api), caller, connected_at, 1000).0
+        Connection::new(Arc::new(api), caller, connected_at, 1000)
     }
 
     fn upgrade() -> Parts {
