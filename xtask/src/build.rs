@@ -1,10 +1,19 @@
 //! `cargo xtask build`: cargo-lambda over all functions, and nothing but the functions.
 
-use std::io;
+use std::{fs, io};
 
 use clap::Args;
 
-use crate::{cargo, root, run, tools};
+use crate::{cargo, root, run, say, tools};
+
+/// What a function may weigh, in bytes. Lambda fetches it before it starts it, and reads most of it at a cold start; what
+/// makes it grow is a dependency, most often, that can do more than is asked of it.
+const BYTES_MAX: u64 = 7_000_000;
+
+/// The same of those that a socket waits for.
+const WEBSOCKET_BYTES_MAX: u64 = 6_500_000;
+
+const WEBSOCKET_FUNCTIONS: [&str; 3] = ["connect", "message", "disconnect"];
 
 /// What to build for.
 #[derive(Args)]
@@ -27,17 +36,19 @@ impl Build {
     pub(crate) fn run(&self) -> Result<(), String> {
         tools::check(&[tools::CARGO_LAMBDA])?;
         if !self.sqlite {
-            refuse_sqlite(&functions()?)?;
+            refuse_sqlite(&packages()?)?;
         }
         // What cargo has against the code stands above.
         run(cargo(&[]).args(self.arguments()?))
-            .map_err(|problem| format!("the functions can't be built: {problem}"))
+            .map_err(|problem| format!("the functions can't be built: {problem}"))?;
+        if self.sqlite { Ok(()) } else { weigh(&functions()?) }
     }
 
     /// Cargo's arguments.
     pub(crate) fn arguments(&self) -> Result<Vec<String>, String> {
-        let mut arguments: Vec<String> = ["lambda", "build", "--release"].map(str::to_owned).into();
-        arguments.extend(functions()?);
+        let mut arguments: Vec<String> =
+            ["lambda", "build", "--profile", "lambda"].map(str::to_owned).into();
+        arguments.extend(packages()?);
         arguments.push(if self.x86_64 { "--x86-64" } else { "--arm64" }.to_owned());
         if self.sqlite {
             arguments.extend(["--features", "sqlite"].map(str::to_owned));
@@ -46,15 +57,53 @@ impl Build {
     }
 }
 
-/// Options that choose the functions, and not what would put its own features into them.
+/// The functions' names, in order.
 fn functions() -> Result<Vec<String>, String> {
     let folder = root().join("functions");
     let entries = folder.read_dir().and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let entries = entries.map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
     let names = entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let mut options: Vec<String> = names.map(|name| format!("--package={name}")).collect();
-    options.sort_unstable();
-    Ok(options)
+    let mut names: Vec<String> = names.collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Options that choose the functions, and not what would put its own features into them.
+fn packages() -> Result<Vec<String>, String> {
+    Ok(functions()?.into_iter().map(|name| format!("--package={name}")).collect())
+}
+
+/// Lists what each function weighs, and fails if one weighs too much.
+fn weigh(functions: &[String]) -> Result<(), String> {
+    let mut too_heavy = Vec::new();
+    for name in functions {
+        let bootstrap = root().join("target/lambda").join(name).join("bootstrap");
+        let bytes = fs::metadata(&bootstrap)
+            .map_err(|error| format!("cannot look at {}: {error}", bootstrap.display()))?
+            .len();
+        let is_websocket = WEBSOCKET_FUNCTIONS.contains(&name.as_str());
+        let bytes_max = if is_websocket { WEBSOCKET_BYTES_MAX } else { BYTES_MAX };
+        say(&format!("{name:<12}{}", megabytes(bytes)));
+        if bytes > bytes_max {
+            too_heavy.push(format!(
+                "{name} takes {}, of {} that it may",
+                megabytes(bytes),
+                megabytes(bytes_max)
+            ));
+        }
+    }
+    if too_heavy.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "{}; cargo tree --edges normal --package NAME shows what is in it",
+        too_heavy.join("; ")
+    ))
+}
+
+fn megabytes(bytes: u64) -> String {
+    let hundredths = bytes.div_ceil(10_000);
+    format!("{}.{:02} MB", hundredths / 100, hundredths % 100)
 }
 
 /// A function on Lambda talks to PostgreSQL. One careless feature would put all of SQLite into each of them.

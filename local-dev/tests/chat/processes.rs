@@ -137,7 +137,9 @@ async fn bad_settings_stop_the_program_with_one_line(world: World) {
         ("LOG", "loud", "LOG: \"loud\" is not"),
         ("LOG_FORMAT", "xml", "LOG_FORMAT: \"xml\" is not a log format"),
     ] {
-        let (status, stdout, stderr) = run_to_end(&world, &[(name, value)]).await;
+        // Where queues are is only asked where one is named.
+        let queue = ("BROADCAST_QUEUE_URL", "https://sqs.example.com/1/shards.fifo");
+        let (status, stdout, stderr) = run_to_end(&world, &[queue, (name, value)]).await;
         assert_eq!(status.code(), Some(1), "{name}: {stderr}");
         assert_eq!(stdout, "", "{name}");
         assert!(stderr.contains(says), "{name}: {stderr}");

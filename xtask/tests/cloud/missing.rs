@@ -136,7 +136,7 @@ fn the_plan_of_the_real_template_needs_no_credentials() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.args(["deploy", "--dry-run", "--database-url-from", "/a/file/that/is/not/read"]);
     let plan = said(command.env_clear().output().unwrap());
-    plan.succeeded().has("DatabaseUrl=(not shown)").has("cargo lambda build --release");
+    plan.succeeded().has("DatabaseUrl=(not shown)").has("cargo lambda build --profile lambda");
     let steps: Vec<&str> = plan.text.lines().filter(|line| line.starts_with('[')).collect();
     assert_eq!(steps.len(), 8, "{}", plan.text);
     for command in [
