@@ -11,6 +11,7 @@ use std::{
 };
 
 use aws_credential_types::Credentials;
+use aws_sdk_apigatewaymanagement::config::SharedHttpClient;
 use secrecy::SecretString;
 use url::Url;
 
@@ -123,6 +124,13 @@ impl Settings {
     #[must_use]
     pub fn with_push(self, push: Arc<dyn Push>) -> Self {
         Self { push: Some(push), ..self }
+    }
+
+    /// The same settings, but AWS is called by way of `http`, wherever that leads.
+    #[must_use]
+    pub fn with_http_client(self, http: SharedHttpClient) -> Self {
+        let access = Access { http, ..self.access() };
+        Self { access: Arc::new(OnceLock::from(access)), ..self }
     }
 
     /// The database.

@@ -1,6 +1,7 @@
 //! What takes more than one cargo command: `cargo xtask --help`.
 
 mod aws;
+mod bench;
 mod build;
 mod check;
 mod contract;
@@ -33,6 +34,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Measure the fan-out of a message on a simulated AWS: docs/benchmarks/fan-out.json
+    Bench(bench::Bench),
     /// Build every function as Lambda runs it: target/lambda/NAME/bootstrap
     Build(build::Build),
     /// Run the checker: random schedules of clients under faults, and the promises held against what they saw
@@ -59,6 +62,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
+        Task::Bench(bench) => bench.run(),
         Task::Build(build) => build.run(),
         Task::Check(check) => check.run(),
         Task::Contract(contract) => contract.run(),
