@@ -3,7 +3,7 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -25,6 +25,9 @@ pub const HINT: &str = "needs Chromium and its driver: apt-get install chromium 
 
 /// How long anything that must show may take: the page itself waits up to 30 seconds between two tries to connect.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How often the driver is started before it counts as broken.
+const DRIVER_TRIES_MAX: usize = 5;
 
 /// A browser driver. Windows that it opens share nothing with each other.
 pub struct Chromium {
@@ -48,6 +51,16 @@ impl Chromium {
 
     pub async fn start() -> Self {
         let (_browser, driver) = Self::installed().expect("the story is skipped without it");
+        for _ in 0..DRIVER_TRIES_MAX {
+            if let Some(browser) = Self::try_start(&driver).await {
+                return browser;
+            }
+        }
+        panic!("chromedriver doesn't start")
+    }
+
+    /// None if the port that the driver was given for IPv4 is taken on IPv6: then it ends.
+    async fn try_start(driver: &Path) -> Option<Self> {
         let mut driver = Command::new(driver)
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -58,14 +71,14 @@ impl Chromium {
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
         let port = loop {
             let line = timeout(PATIENCE, lines.next_line()).await.expect("it starts in time");
-            let line = line.unwrap().expect("it says its port");
+            let line = line.unwrap()?;
             if let Some((_, port)) = line.split_once("started successfully on port ") {
                 break port.trim_end_matches('.').parse().unwrap();
             }
         };
         // The pipe must stay open: the driver ends when nobody listens.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { driver, port }
+        Some(Self { driver, port })
     }
 
     /// Opens a page in a window of its own.
