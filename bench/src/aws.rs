@@ -356,7 +356,7 @@ mod tests {
         }
         assert!((999..=1000).contains(&taken), "{taken}");
         // It never holds more than the burst.
-        let later = start + Duration::from_secs(3600);
+        let later = start + Duration::from_hours(1);
         assert_eq!((0..100).filter(|_| bucket.take(later)).count(), 50);
     }
 

@@ -35,7 +35,7 @@ const EVENT: &str = include_str!("../../functions/message/events/message.json");
 const WAITING: usize = 10;
 
 /// What all may take.
-const TIME_MAX: Duration = Duration::from_secs(180);
+const TIME_MAX: Duration = Duration::from_mins(3);
 
 /// Measures the whole curve, with up to so many connections.
 pub(crate) async fn curve(

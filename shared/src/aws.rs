@@ -82,7 +82,7 @@ mod tests {
         let roots = CertificateDer::pem_slice_iter(AMAZON_ROOTS.as_bytes());
         let fingerprint = |root: Result<CertificateDer<'_>, _>| {
             let hash = digest::digest(&digest::SHA256, &root.unwrap());
-            hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+            hash.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
         };
         let expected = FINGERPRINTS.map(str::to_owned);
         assert_eq!(roots.map(fingerprint).collect::<BTreeSet<_>>(), expected.into());

@@ -178,7 +178,7 @@ struct WatchedService<S> {
 impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for WatchedService<S> {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Scoped<Handling<S::Future>>;
+    type Future = Scoped<Answering<S::Future>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -197,7 +197,7 @@ impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for WatchedService<
         };
         // The runtime reads the event here already.
         let handling = Box::pin(invocation.enter(|| self.inner.call(event)));
-        invocation.scope(Handling { opening, handling, watch: Arc::clone(&self.watch) })
+        invocation.scope(Answering { opening, handling, watch: Arc::clone(&self.watch) })
     }
 }
 
@@ -212,14 +212,14 @@ fn time_for(context: &lambda_http::Context) -> Option<Duration> {
 }
 
 /// The handling of an event, and what is told when it has been answered.
-struct Handling<F> {
+struct Answering<F> {
     /// The way to the database, which the handler's first statement waits for.
     opening: Option<Opening>,
     handling: Pin<Box<F>>,
     watch: Arc<Watch>,
 }
 
-impl<F: Future> Future for Handling<F> {
+impl<F: Future> Future for Answering<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
