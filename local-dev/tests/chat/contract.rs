@@ -81,7 +81,7 @@ fn trial(story: &Story, target: &Target) -> Trial {
 }
 
 /// How long all stories together may take.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 /// How often the bystander says something: more than 30 messages in ten seconds are refused.
 const PAUSE: Duration = Duration::from_millis(400);

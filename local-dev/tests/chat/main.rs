@@ -90,7 +90,7 @@ use support::{
 };
 
 /// The longest that any one story may take.
-const STORY_TIMEOUT: Duration = Duration::from_mins(3);
+const STORY_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// One test.
 pub struct Story {
