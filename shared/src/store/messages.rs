@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::{Again, CONNECTION_LIFE_MAX, Store, send_rates::Window, with_db};
 use crate::{
-    chat::{Draft, Message, MessageId},
+    account::Username,
+    chat::{ClientId, Draft, Message, MessageId, Text},
     clock::UnixMillis,
     error::Result,
     frame::Protocol,
@@ -25,7 +26,6 @@ pub struct Drafts<'a> {
 }
 
 impl<'a> Drafts<'a> {
-    #[cfg(feature = "sqlite")]
     fn of(&self, protocol: Protocol) -> Option<&'a Draft> {
         match protocol {
             Protocol::Plain => self.plain,
@@ -102,6 +102,61 @@ trait Append {
     ) -> sqlx::Result<Option<Appended>>;
 }
 
+/// Binds the parameters that both databases number in the same way: connection, oldest living connection, now; plain text, text
+/// and key of `chat.v1`; now as a stamp, the length of a full row of stamps (0: no limit), the window's start as a stamp.
+macro_rules! bind {
+    ($query:expr, $connection_id:expr, $drafts:expr, $window:expr, $now:expr) => {
+        $query
+            .bind($connection_id)
+            .bind($now.minus(CONNECTION_LIFE_MAX))
+            .bind($now)
+            .bind($drafts.plain.map(|draft| &draft.text))
+            .bind($drafts.chat_v1.map(|draft| &draft.text))
+            .bind($drafts.chat_v1.and_then(|draft| draft.client_id.as_ref()))
+            .bind(Window::stamp($now))
+            .bind($window.map_or(0, Window::stamps_len))
+            .bind($window.map(Window::start))
+    };
+}
+
+/// What a database tells of a frame: who sent it, and the message, if it is stored.
+#[derive(sqlx::FromRow)]
+struct AppendedRow {
+    #[sqlx(try_from = "String")]
+    protocol: Protocol,
+    id: Option<MessageId>,
+    username: Username,
+    text: Option<Text>,
+    client_id: Option<ClientId>,
+    sent_at: Option<UnixMillis>,
+    sent_lately: Option<String>,
+}
+
+impl AppendedRow {
+    fn read(
+        self,
+        drafts: Drafts<'_>,
+        is_admitted: bool,
+        window: Option<Window>,
+        now: UnixMillis,
+    ) -> Appended {
+        let Self { protocol, id, username, text, client_id, sent_at, sent_lately } = self;
+        let outcome = match (id, text, sent_at) {
+            (Some(id), Some(text), Some(sent_at)) => {
+                let message = Message { id, username, text, sent_at, client_id };
+                if is_admitted { Outcome::Stored(message) } else { Outcome::Repeated(message) }
+            }
+            _ => match window.filter(|_| drafts.of(protocol).is_some()) {
+                Some(window) => {
+                    Outcome::TooMany(window.wait(&sent_lately.unwrap_or_default(), now))
+                }
+                None => Outcome::NoDraft,
+            },
+        };
+        Appended { protocol, outcome }
+    }
+}
+
 #[derive(sqlx::FromRow)]
 struct PageRow {
     last_id: MessageId,
@@ -175,17 +230,8 @@ impl Store {
 mod on_postgres {
     use sqlx::PgConnection;
 
-    use super::{
-        Append, Appended, CONNECTION_LIFE_MAX, Drafts, Message, MessageId, Outcome, Protocol,
-        UnixMillis, Window,
-    };
-    use crate::{
-        account::Username,
-        chat::{ClientId, Text},
-    };
+    use super::{Append, Appended, AppendedRow, CONNECTION_LIFE_MAX, Drafts, UnixMillis, Window};
 
-    /// Connection, oldest living connection, now; plain text, text and key of `chat.v1`; now as a stamp, the length of a full
-    /// row of stamps (0: no limit), the window's start as a stamp.
     const STATEMENT: &str = "with author as (
         select c.username, c.protocol
         from connections c join sessions s on s.id = c.session_id
@@ -222,7 +268,6 @@ mod on_postgres {
         returning id, text, client_id, sent_at
     )
     select a.protocol, a.username, m.id, m.text, m.client_id, m.sent_at,
-        exists (select from draft where text is not null) as has_draft,
         $8 = 0 or exists (select from admitted) as is_admitted, r.sent_lately
     from author a
         left join (select * from inserted union all select * from repeated) m on true
@@ -230,16 +275,9 @@ mod on_postgres {
 
     #[derive(sqlx::FromRow)]
     struct Row {
-        #[sqlx(try_from = "String")]
-        protocol: Protocol,
-        id: Option<MessageId>,
-        username: Username,
-        text: Option<Text>,
-        client_id: Option<ClientId>,
-        sent_at: Option<UnixMillis>,
-        has_draft: bool,
+        #[sqlx(flatten)]
+        appended: AppendedRow,
         is_admitted: bool,
-        sent_lately: Option<String>,
     }
 
     impl Append for PgConnection {
@@ -250,39 +288,10 @@ mod on_postgres {
             window: Option<Window>,
             now: UnixMillis,
         ) -> sqlx::Result<Option<Appended>> {
-            let row: Option<Row> = sqlx::query_as(STATEMENT)
-                .bind(connection_id)
-                .bind(now.minus(CONNECTION_LIFE_MAX))
-                .bind(now)
-                .bind(drafts.plain.map(|draft| &draft.text))
-                .bind(drafts.chat_v1.map(|draft| &draft.text))
-                .bind(drafts.chat_v1.and_then(|draft| draft.client_id.as_ref()))
-                .bind(Window::stamp(now))
-                .bind(window.map_or(0, Window::stamps_len))
-                .bind(window.map(Window::start))
-                .fetch_optional(self)
-                .await?;
-            Ok(row.map(|row| {
-                let outcome = match (row.id, row.text, row.sent_at) {
-                    (Some(id), Some(text), Some(sent_at)) => {
-                        let (username, client_id) = (row.username, row.client_id);
-                        let message = Message { id, username, text, sent_at, client_id };
-                        if row.is_admitted {
-                            Outcome::Stored(message)
-                        } else {
-                            Outcome::Repeated(message)
-                        }
-                    }
-                    _ => match window.filter(|_| row.has_draft) {
-                        Some(window) => {
-                            let sent_lately = row.sent_lately.unwrap_or_default();
-                            Outcome::TooMany(window.wait(&sent_lately, now))
-                        }
-                        None => Outcome::NoDraft,
-                    },
-                };
-                Appended { protocol: row.protocol, outcome }
-            }))
+            let query = sqlx::query_as(STATEMENT);
+            let query = bind!(query, connection_id, drafts, window, now);
+            let row: Option<Row> = query.fetch_optional(self).await?;
+            Ok(row.map(|row| row.appended.read(drafts, row.is_admitted, window, now)))
         }
     }
 }
@@ -291,16 +300,9 @@ mod on_postgres {
 /// the connection's thread and back, which costs more than the statements.
 #[cfg(feature = "sqlite")]
 mod on_sqlite {
-    use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+    use sqlx::{FromRow, Row as _, SqliteConnection, sqlite::SqliteRow};
 
-    use super::{
-        Append, Appended, CONNECTION_LIFE_MAX, Drafts, Message, MessageId, Outcome, Protocol,
-        UnixMillis, Window,
-    };
-    use crate::{
-        account::Username,
-        chat::{ClientId, Text},
-    };
+    use super::{Append, Appended, AppendedRow, CONNECTION_LIFE_MAX, Drafts, UnixMillis, Window};
 
     /// Whose connection it is, if it lives. Its parameters: connection, oldest living connection, now.
     macro_rules! author {
@@ -325,7 +327,7 @@ mod on_sqlite {
         };
     }
 
-    /// Parameters as on PostgreSQL. The write lock is taken at once: upgrading a read lock later could fail. `changes()` is
+    /// The write lock is taken at once: upgrading a read lock later could fail. `changes()` is
     /// how many rows the last statement changed that could change some. The first row tells whether the message was admitted;
     /// the second, if there is an author, what has come of it.
     const STATEMENTS: &str = concat!(
@@ -378,18 +380,6 @@ mod on_sqlite {
          commit"
     );
 
-    #[derive(sqlx::FromRow)]
-    struct Row {
-        #[sqlx(try_from = "String")]
-        protocol: Protocol,
-        id: Option<MessageId>,
-        username: Username,
-        text: Option<Text>,
-        client_id: Option<ClientId>,
-        sent_at: Option<UnixMillis>,
-        sent_lately: Option<String>,
-    }
-
     impl Append for SqliteConnection {
         async fn append(
             &mut self,
@@ -398,36 +388,12 @@ mod on_sqlite {
             window: Option<Window>,
             now: UnixMillis,
         ) -> sqlx::Result<Option<Appended>> {
-            let rows: Vec<SqliteRow> = sqlx::query(STATEMENTS)
-                .bind(connection_id)
-                .bind(now.minus(CONNECTION_LIFE_MAX))
-                .bind(now)
-                .bind(drafts.plain.map(|draft| &draft.text))
-                .bind(drafts.chat_v1.map(|draft| &draft.text))
-                .bind(drafts.chat_v1.and_then(|draft| draft.client_id.as_ref()))
-                .bind(Window::stamp(now))
-                .bind(window.map_or(0, Window::stamps_len))
-                .bind(window.map(Window::start))
-                .fetch_all(self)
-                .await?;
+            let query = sqlx::query(STATEMENTS);
+            let query = bind!(query, connection_id, drafts, window, now);
+            let rows: Vec<SqliteRow> = query.fetch_all(self).await?;
             let [admitted, row] = &*rows else { return Ok(None) };
-            let is_admitted: bool = admitted.try_get(0)?;
-            let Row { protocol, id, username, text, client_id, sent_at, sent_lately } =
-                sqlx::FromRow::from_row(row)?;
-            let outcome = match (id, text, sent_at) {
-                _ if drafts.of(protocol).is_none() => Outcome::NoDraft,
-                (Some(id), Some(text), Some(sent_at)) => {
-                    let message = Message { id, username, text, sent_at, client_id };
-                    if is_admitted { Outcome::Stored(message) } else { Outcome::Repeated(message) }
-                }
-                _ => match window {
-                    Some(window) => {
-                        Outcome::TooMany(window.wait(&sent_lately.unwrap_or_default(), now))
-                    }
-                    None => Outcome::NoDraft,
-                },
-            };
-            Ok(Some(Appended { protocol, outcome }))
+            let is_admitted = admitted.try_get(0)?;
+            Ok(Some(AppendedRow::from_row(row)?.read(drafts, is_admitted, window, now)))
         }
     }
 }
