@@ -1,11 +1,11 @@
 //! What people say to each other: texts and the messages they become.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{account::Username, clock::UnixMillis};
 
 /// The text of a message: 1–4,096 characters, not only white space, without NUL, kept exactly as sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
 #[serde(transparent)]
 #[sqlx(transparent)]
 pub struct Text(String);
@@ -42,7 +42,7 @@ impl Text {
 }
 
 /// The sender's own key for a message, by which a repeated send is recognised: 1–64 characters, without NUL.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
 #[serde(transparent)]
 #[sqlx(transparent)]
 pub struct ClientId(String);
@@ -81,7 +81,7 @@ pub struct Draft {
 pub type MessageId = i64;
 
 /// A stored message, in the shape that history and live frames share.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Message {
     /// Its number.
     pub id: MessageId,

@@ -43,10 +43,9 @@ impl HttpFunction for Messages {
         let now = self.clock.now();
         let claims = self.tokens.verify(Kind::Access, bearer_token(&request)?, now)?;
         let page = parse_page(&request)?;
-        if !self.store.session_lives(&claims.sid, now).await? {
-            return Err(Error::Unauthorized("The session has ended. Log in again."));
-        }
-        let (messages, last_id) = self.store.messages(page).await?;
+        let found = self.store.messages(page, &claims.sid, now).await?;
+        let (messages, last_id) =
+            found.ok_or(Error::Unauthorized("The session has ended. Log in again."))?;
         let mut response = json_response(StatusCode::OK, &messages);
         if let Some(links) = neighbours(&messages, page.limit, last_id) {
             response.headers_mut().insert(LINK, links);

@@ -29,7 +29,7 @@ const HEADERS_MAX: usize = 10_000;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Document {
-    status_code: StatusNumber,
+    status_code: Option<StatusNumber>,
     headers: Option<Map<String, Value>>,
     multi_value_headers: Option<Map<String, Value>>,
     cookies: Option<Vec<String>>,
@@ -48,43 +48,21 @@ enum StatusNumber {
 impl ProxyResponse {
     /// Parses a response, which must have a `statusCode`.
     pub(crate) fn parse(response: &[u8]) -> Result<Self, MalformedResponse> {
-        let document: Document =
-            serde_json::from_slice(response).map_err(|_error| MalformedResponse)?;
-        // A status of 1xx would not be an answer; one above 599 does not exist.
-        let number = match document.status_code {
-            StatusNumber::Number(number) => Some(number),
-            StatusNumber::Text(text) => text.parse().ok(),
-        };
-        let status = number
-            .filter(|code| (200..600).contains(code))
-            .and_then(|code| StatusCode::from_u16(code).ok())
-            .ok_or(MalformedResponse)?;
-        let body = document.body.unwrap_or_default();
-        let body = if document.is_base64_encoded.unwrap_or_default() {
-            STANDARD.decode(body).map_err(|_error| MalformedResponse)?.into()
-        } else {
-            body.into()
-        };
-        let cookies = document.cookies.unwrap_or_default();
-        if cookies.len() > HEADERS_MAX {
-            return Err(MalformedResponse);
-        }
-        Ok(Self {
-            status,
-            headers: parse_headers(document.headers.unwrap_or_default())?,
-            multi_value_headers: parse_headers(document.multi_value_headers.unwrap_or_default())?,
-            cookies: cookies.iter().map(|cookie| parse_value(cookie)).collect::<Result<_, _>>()?,
-            body,
-        })
+        serde_json::from_slice::<Document>(response).map_err(|_error| MalformedResponse)?.check()
     }
 
     /// Parses a response of payload format 2.0: one that is JSON, but has no `statusCode`, is itself the body,
     /// and a string without its quotes is.
     pub(crate) fn parse_or_infer(response: Bytes) -> Result<Self, MalformedResponse> {
+        if let Ok(document) = serde_json::from_slice::<Document>(&response)
+            && document.status_code.is_some()
+        {
+            return document.check();
+        }
         let document: Value =
             serde_json::from_slice(&response).map_err(|_error| MalformedResponse)?;
         if document.get("statusCode").is_some() {
-            return Self::parse(&response);
+            return Err(MalformedResponse);
         }
         let json = HeaderValue::from_static("application/json");
         let body = if let Value::String(text) = document { text.into() } else { response };
@@ -93,6 +71,37 @@ impl ProxyResponse {
             headers: HeaderMap::from_iter([(CONTENT_TYPE, json)]),
             multi_value_headers: HeaderMap::new(),
             cookies: Vec::new(),
+            body,
+        })
+    }
+}
+
+impl Document {
+    fn check(self) -> Result<ProxyResponse, MalformedResponse> {
+        // A status of 1xx would not be an answer; one above 599 does not exist.
+        let number = match self.status_code.ok_or(MalformedResponse)? {
+            StatusNumber::Number(number) => Some(number),
+            StatusNumber::Text(text) => text.parse().ok(),
+        };
+        let status = number
+            .filter(|code| (200..600).contains(code))
+            .and_then(|code| StatusCode::from_u16(code).ok())
+            .ok_or(MalformedResponse)?;
+        let body = self.body.unwrap_or_default();
+        let body = if self.is_base64_encoded.unwrap_or_default() {
+            STANDARD.decode(body).map_err(|_error| MalformedResponse)?.into()
+        } else {
+            body.into()
+        };
+        let cookies = self.cookies.unwrap_or_default();
+        if cookies.len() > HEADERS_MAX {
+            return Err(MalformedResponse);
+        }
+        Ok(ProxyResponse {
+            status,
+            headers: parse_headers(self.headers.unwrap_or_default())?,
+            multi_value_headers: parse_headers(self.multi_value_headers.unwrap_or_default())?,
+            cookies: cookies.iter().map(|cookie| parse_value(cookie)).collect::<Result<_, _>>()?,
             body,
         })
     }

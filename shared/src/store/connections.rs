@@ -2,7 +2,13 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Store, with_db};
+use serde::{Deserialize, Deserializer};
+
+use super::{
+    Store,
+    rows::{NOT_A_CONSTANT, Rows},
+    with_db,
+};
 use crate::{
     account::Username, clock::UnixMillis, error::Result, frame::Protocol, token::SessionId,
 };
@@ -34,7 +40,7 @@ pub struct NewConnection<'a> {
 }
 
 /// A connection that a message may have to reach.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow, Deserialize)]
 pub struct Recipient {
     /// The connection's id.
     pub connection_id: String,
@@ -45,6 +51,7 @@ pub struct Recipient {
     pub connected_at: UnixMillis,
     /// Whether its session is over: then it gets nothing and should be closed. It was opened in the moment in which
     /// its session was revoked, or has outlived its session.
+    #[serde(deserialize_with = "zero_or_one")]
     pub session_ended: bool,
     /// In which of the stretches that were asked for it is: the first is the lowest bit.
     pub stretches: i32,
@@ -65,6 +72,11 @@ impl Stretch<'_> {
 
     /// How many can be asked for at once: as many as there are bits for.
     pub const NUMBER_MAX: usize = 31;
+}
+
+/// SQLite has no other truth.
+fn zero_or_one<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<bool, D::Error> {
+    u8::deserialize(deserializer).map(|number| number != 0)
 }
 
 impl Store {
@@ -113,7 +125,9 @@ impl Store {
         let [least, greatest] =
             if self.is_sqlite() { ["min", "max"] } else { ["least", "greatest"] };
         Ok(with_db!(self.reader, |db| {
-            let mut query = sqlx::QueryBuilder::new(
+            let mut query =
+                db.query("connection_id, protocol, connected_at, session_ended, stretches");
+            query.push(
                 "select c.connection_id, c.protocol, c.connected_at, s.revoked_at is not null or s.expires_at <= ",
             );
             query.push_bind(now).push(" as session_ended, 0");
@@ -146,8 +160,8 @@ impl Store {
             if let Some(ended) = ended {
                 query.push(" and c.connection_id > ").push_bind(ended);
             }
-            query.push(" order by c.connection_id limit ").push_bind(limit);
-            query.build_query_as().fetch_all(db).await
+            query.push(" order by c.connection_id limit ").push_bind(limit).push(NOT_A_CONSTANT);
+            db.fetch(query).await
         })?)
     }
 

@@ -5,7 +5,14 @@
 
 use std::time::Duration;
 
-use super::{Again, CONNECTION_LIFE_MAX, Store, send_rates::Window, with_db};
+use serde::Deserialize;
+
+use super::{
+    Again, CONNECTION_LIFE_MAX, Store,
+    rows::{NOT_A_CONSTANT, Rows},
+    send_rates::Window,
+    with_db,
+};
 use crate::{
     account::Username,
     chat::{ClientId, Draft, Message, MessageId, Text},
@@ -13,6 +20,7 @@ use crate::{
     error::Result,
     frame::Protocol,
     rate::MessageRate,
+    token::SessionId,
 };
 
 /// What a frame says, for each protocol its sender may speak: which one that is stands in the connection's row, and
@@ -77,19 +85,8 @@ pub struct PageRequest {
     pub limit: i64,
 }
 
-/// The query of one page; `last_id` comes with every row so that a page needs no second query to know whether it is
-/// the last.
-macro_rules! page_sql {
-    ($which:literal) => {
-        concat!(
-            "select id, username, text, sent_at, client_id,
-                 (select last_id from message_sequence) as last_id
-             from messages where ",
-            $which,
-            " limit $2"
-        )
-    };
-}
+/// The columns of a [`Message`].
+const MESSAGE: &str = "id, username, text, sent_at, client_id";
 
 /// What each database does in its own way.
 trait Append {
@@ -157,7 +154,7 @@ impl AppendedRow {
     }
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx::FromRow, Deserialize)]
 struct PageRow {
     last_id: MessageId,
     #[sqlx(flatten)]
@@ -188,39 +185,58 @@ impl Store {
         Ok(appended?)
     }
 
-    /// The messages with these numbers, as far as there are such, oldest first.
+    /// The messages with these numbers, as far as there are such, in any order.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn messages_of(&self, ids: &[MessageId]) -> Result<Vec<Message>> {
         Ok(with_db!(self.reader, |db| {
-            let mut query = sqlx::QueryBuilder::new(
-                "select id, username, text, sent_at, client_id from messages where id in (",
-            );
+            let mut query = db.query(MESSAGE);
+            query.push(format!("select {MESSAGE} from messages where id in ("));
             let mut list = query.separated(", ");
             for id in ids {
                 list.push_bind(id);
             }
-            query.push(") order by id").build_query_as().fetch_all(db).await
+            query.push(")");
+            db.fetch(query).await
         })?)
     }
 
-    /// A page of the history, oldest first, and the highest id there is (0 if the page is empty).
+    /// A page of the history, oldest first, and the highest id there is (0 if the page is empty), for whoever has the session.
+    /// `None` when that is revoked or expired.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn messages(&self, request: PageRequest) -> Result<(Vec<Message>, MessageId)> {
-        let (sql, cursor) = match request.page {
-            Page::Newest => (page_sql!("id > $1 order by id desc"), 0),
-            Page::Before(id) => (page_sql!("id < $1 order by id desc"), id),
-            Page::After(id) => (page_sql!("id > $1 order by id"), id),
+    pub async fn messages(
+        &self,
+        request: PageRequest,
+        session: &SessionId,
+        now: UnixMillis,
+    ) -> Result<Option<(Vec<Message>, MessageId)>> {
+        let (which, cursor, order) = match request.page {
+            Page::Newest => (">", 0, "desc"),
+            Page::Before(id) => ("<", id, "desc"),
+            Page::After(id) => (">", id, "asc"),
         };
+        // Every row has the highest id, and there is one only if the session lives, so that a page takes one query.
         let mut rows: Vec<PageRow> = with_db!(self.reader, |db| {
-            sqlx::query_as(sql).bind(cursor).bind(request.limit).fetch_all(db).await
+            let mut query = db.query(&format!("last_id, json_array({MESSAGE})"));
+            query.push(format!(
+                "select {MESSAGE}, (select last_id from message_sequence) as last_id
+                 from messages where id {which} "
+            ));
+            query.push_bind(cursor).push(" and exists (select 1 from sessions where id = ");
+            query.push_bind(session).push(" and revoked_at is null and expires_at > ");
+            query.push_bind(now).push(format!(") order by id {order} limit "));
+            query.push_bind(request.limit).push(NOT_A_CONSTANT);
+            db.fetch(query).await
         })?;
+        if rows.is_empty() && !self.session_lives(session, now).await? {
+            return Ok(None);
+        }
         rows.sort_unstable_by_key(|row| row.message.id);
         let last_id = rows.first().map_or(0, |row| row.last_id);
-        Ok((rows.into_iter().map(|row| row.message).collect(), last_id))
+        Ok(Some((rows.into_iter().map(|row| row.message).collect(), last_id)))
     }
 }
 

@@ -12,6 +12,7 @@ mod migrations;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod roles;
+mod rows;
 mod send_rates;
 mod sessions;
 #[cfg(feature = "sqlite")]

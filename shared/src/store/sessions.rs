@@ -73,7 +73,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn session_lives(&self, id: &SessionId, now: UnixMillis) -> Result<bool> {
+    pub(super) async fn session_lives(&self, id: &SessionId, now: UnixMillis) -> Result<bool> {
         let row: Option<i64> = with_db!(self.reader, |db| {
             sqlx::query_scalar(
                 "select created_at from sessions
