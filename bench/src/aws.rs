@@ -23,12 +23,14 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::body::SdkBody;
 use clap::Args;
 use rand::RngExt;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{sync::Notify, time::sleep};
 
+use crate::to_f64;
+
 /// What AWS is like.
-#[derive(Args, Clone, Debug, Serialize)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Assumptions {
     /// Median of a call's latency in milliseconds, log-normal
     #[arg(long, default_value_t = 8.0)]
@@ -53,6 +55,22 @@ pub(crate) struct Assumptions {
     /// What passes between a record's arrival in the queue and the invocation for it, in milliseconds
     #[arg(long, default_value_t = 30)]
     pub(crate) queue_ms: u64,
+}
+
+impl From<&Assumptions> for report::Assumptions {
+    fn from(assumptions: &Assumptions) -> Self {
+        let Assumptions { latency_median_ms, latency_sigma, .. } = *assumptions;
+        let Assumptions { requests_per_second, burst, connections_per_second, .. } = *assumptions;
+        let queue_ms = assumptions.queue_ms;
+        Self {
+            latency_median_ms,
+            latency_sigma,
+            requests_per_second,
+            burst,
+            connections_per_second,
+            queue_ms,
+        }
+    }
 }
 
 /// A bucket that fills at a rate, up to the burst.
@@ -323,12 +341,6 @@ fn messages_of(frame: &[u8]) -> u32 {
         }
         Err(_) => 0,
     }
-}
-
-/// A count for arithmetic.
-#[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^53")]
-pub(crate) fn to_f64(count: usize) -> f64 {
-    count as f64
 }
 
 fn response(status: u16, body: &str) -> HttpResponse {

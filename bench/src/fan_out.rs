@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures_util::future::try_join_all;
+use report::{Curve, Measure, Mode, Point, Row};
 use serde_json::{Value, json};
 use shared::{
     clock::Clock,
@@ -22,8 +23,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     Failure,
-    aws::{Assumptions, Aws, connection_id, to_f64},
-    report::{Mode, Point},
+    aws::{Assumptions, Aws, connection_id},
+    to_f64,
 };
 
 /// Where it stands how the queue is emptied.
@@ -38,22 +39,30 @@ const WAITING: usize = 10;
 const TIME_MAX: Duration = Duration::from_mins(3);
 
 /// Measures the whole curve, with up to so many connections.
+///
+/// # Errors
+/// When a function fails.
 pub(crate) async fn curve(
     assumptions: &Assumptions,
     connections_max: usize,
-    say: &dyn Fn(&str),
-) -> Result<Vec<Point>, Failure> {
+) -> Result<(Curve, Vec<Row>), Failure> {
     let mut points = Vec::new();
     for connections in [10, 100, 1_000, 10_000, 100_000] {
         if connections > connections_max {
             break;
         }
         for mode in [Mode::Inline, Mode::Sharded, Mode::Coalesced] {
-            say(&format!("fan-out to {connections} connections, {mode:?}"));
             points.extend(measure(assumptions, connections, mode).await?);
         }
     }
-    Ok(points)
+    let most = points.iter().rfind(|point| point.mode == Mode::Sharded);
+    let rows = most.map(|point| {
+        let what = format!("posts to {} connections, sharded, of those allowed", point.connections);
+        let row = Row::new("fan-out", what, "%", &[point.share_of_allowed * 100.0]);
+        row.at_least(Measure::Figure, 95.0)
+    });
+    let rows = rows.into_iter().collect();
+    Ok((Curve { assumptions: assumptions.into(), points }, rows))
 }
 
 /// One point; none where the mode makes no difference, because so few connections don't go by way of the queue.
@@ -108,6 +117,7 @@ pub(crate) async fn measure(
         broadcast_ms: to_f64(micros.load(Relaxed)) / 1e3,
         queue_requests: aws.queue_requests.load(Relaxed),
         connect_seconds: aws.connect_seconds(),
+        dollars_per_million: None,
     }))
 }
 

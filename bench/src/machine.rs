@@ -2,23 +2,24 @@
 
 use std::{fs, process::Command};
 
-use serde_json::{Value, json};
+use report::Machine;
 
 /// Where something was measured, and of what.
-pub(crate) fn describe() -> Value {
+pub(crate) fn describe() -> Machine {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let os = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let os = os.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
-    json!({
-        "cores": cores,
-        "cpu": model.map_or("unknown", |(_, model)| model),
-        "os": os.map_or("unknown", |name| name.trim_matches('"')),
-        "kernel": first_line(Command::new("uname").arg("-r")),
-        "date": first_line(Command::new("date").args(["-u", "+%Y-%m-%d"])),
-        "commit": first_line(Command::new("git").args(["rev-parse", "--short", "HEAD"])),
-    })
+    Machine {
+        cpu: model.map_or("unknown", |(_, model)| model).to_owned(),
+        cores,
+        os: os.map_or("unknown", |name| name.trim_matches('"')).to_owned(),
+        kernel: first_line(Command::new("uname").arg("-r")),
+        date: first_line(Command::new("date").args(["-u", "+%Y-%m-%d"])),
+        commit: first_line(Command::new("git").args(["rev-parse", "--short", "HEAD"])),
+        profile: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
+    }
 }
 
 fn first_line(command: &mut Command) -> String {

@@ -9,6 +9,7 @@ mod cost;
 mod deploy;
 mod destroy;
 mod doctor;
+mod document;
 mod fuzz;
 mod screenshot;
 mod site;
@@ -34,7 +35,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Measure the fan-out of a message on a simulated AWS: docs/benchmarks/fan-out.json
+    /// Measure how fast the chat is, each thing beside what it can be compared with: docs/benchmarks
     Bench(bench::Bench),
     /// Build every function as Lambda runs it: target/lambda/NAME/bootstrap
     Build(build::Build),

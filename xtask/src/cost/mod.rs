@@ -4,7 +4,7 @@ mod bill;
 mod limits;
 mod load;
 mod page;
-mod prices;
+pub(crate) mod prices;
 
 use std::{
     fs,
@@ -87,7 +87,7 @@ impl Cost {
 }
 
 /// What the document assumes: the defaults.
-fn usual() -> Load {
+pub(crate) fn usual() -> Load {
     #[derive(Parser)]
     struct Usual {
         #[command(flatten)]

@@ -8,10 +8,7 @@ use super::{
     load::{Load, Stack},
     prices::ALL,
 };
-
-/// Between these lines of the document stands what the command writes.
-const BEGIN: &str = "<!-- Made by `cargo xtask cost --write-doc` -->\n";
-const END: &str = "<!-- To here -->\n";
+use crate::document::{self, set_apart};
 
 /// The sizes that the document shows.
 const SIZES: [(&str, f64); 4] =
@@ -34,17 +31,6 @@ pub(crate) fn number(quantity: f64) -> String {
     }
     let text = format!("{quantity:.2}");
     if text == "0.00" { "< 0.01".to_owned() } else { text }
-}
-
-fn set_apart(digits: &str) -> String {
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// What a month costs, line by line.
@@ -149,13 +135,8 @@ fn generated(load: &Load, stack: &Stack) -> String {
 /// # Errors
 /// When the document has lost its marks.
 pub(crate) fn renewed(document: &str, load: &Load, stack: &Stack) -> Result<String, String> {
-    let lost = || {
-        let (begin, end) = (BEGIN.trim(), END.trim());
-        format!("docs/cost.md lacks the line {begin} or {end}: put both back around its tables")
-    };
-    let (before, rest) = document.split_once(BEGIN).ok_or_else(lost)?;
-    let (_, after) = rest.split_once(END).ok_or_else(lost)?;
-    Ok(format!("{before}{BEGIN}\n{}\n{END}{after}", generated(load, stack)))
+    let command = "cargo xtask cost --write-doc";
+    document::renewed(document, "docs/cost.md", command, &generated(load, stack))
 }
 
 #[cfg(test)]

@@ -1,0 +1,188 @@
+//! `cargo xtask bench`: builds what is measured and what it is compared with, measures, and makes tables and charts of it.
+
+mod chart;
+mod dollars;
+mod page;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use report::Results;
+
+use crate::{build::Build, cargo, root, run, say, tools};
+
+/// What is deployed is not built for this machine; what is measured is.
+const IS_X86_64: bool = cfg!(target_arch = "x86_64");
+
+/// How much, and where to.
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// Only one of cold-start, warm, post, deliveries, storm, history, idle, login, fan-out; may be repeated. Writes nothing unless
+    /// --out is given
+    #[arg(long, value_name = "MEASUREMENT")]
+    only: Vec<String>,
+
+    /// Little of everything and unoptimised, to see that it can be measured at all. Writes nothing unless --out is given
+    #[arg(long)]
+    quick: bool,
+
+    /// Folder for what is measured [default: docs/benchmarks, and the tables of README.md and docs/scaling.md]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Make tables and charts of what was measured last
+    #[arg(long, conflicts_with_all = ["only", "quick", "out"])]
+    write_doc: bool,
+
+    /// Folder of bench, hello and local-dev, if they are not to be built
+    #[arg(long, value_name = "DIR")]
+    programs: Option<PathBuf>,
+}
+
+impl Bench {
+    pub(crate) fn run(&self) -> Result<(), String> {
+        if self.write_doc {
+            return write(&read(&page::folder().join(page::RESULTS))?);
+        }
+        if !cfg!(target_os = "linux") {
+            return Err(
+                "processor time and memory are read from /proc, which only Linux has".to_owned()
+            );
+        }
+        let results = self.measure()?;
+        say(&page::everything(&results));
+        match &self.out {
+            Some(folder) => write_results(folder, &results),
+            None if self.quick || !self.only.is_empty() => Ok(()),
+            None => write(&results),
+        }
+    }
+
+    fn measure(&self) -> Result<Results, String> {
+        let told = |error| format!("no folder for what is measured: {error}");
+        let folder = tempfile::tempdir().map_err(told)?;
+        let json = folder.path().join(page::RESULTS);
+        let programs = self.programs()?;
+        let functions = self.functions();
+        let mut command = std::process::Command::new(programs.join("bench"));
+        command.arg("measure").arg("--json").arg(&json).current_dir(root());
+        command.arg("--local-dev").arg(programs.join("local-dev")).arg("--hello");
+        if self.quick {
+            command.arg(programs.join("hello")).arg("--quick");
+        } else {
+            command.arg(target_lambda().join("hello/bootstrap"));
+        }
+        for measurement in &self.only {
+            command.args(["--only", measurement]);
+        }
+        if functions.is_ok() {
+            command.arg("--functions").arg(target_lambda());
+        }
+        run(&mut command)?;
+        let mut results = read(&json)?;
+        results.skipped.extend(functions.err());
+        Ok(results)
+    }
+
+    /// Where the programs are, when they are built.
+    fn programs(&self) -> Result<PathBuf, String> {
+        if let Some(folder) = &self.programs {
+            return std::path::absolute(folder)
+                .map_err(|error| format!("cannot find {}: {error}", folder.display()));
+        }
+        let mut build = cargo(&["build", "--package", "local-dev", "--package", "bench"]);
+        let profile = if self.quick { "debug" } else { "release" };
+        run(build.args(if self.quick { ["--package", "hello"] } else { ["--profile", profile] }))?;
+        Ok(root().join("target").join(profile))
+    }
+
+    /// Builds the functions, and the one that does nothing.
+    ///
+    /// # Errors
+    /// With what to do, when they are not there and can't be built. Then what needs them is not measured.
+    fn functions(&self) -> Result<(), String> {
+        const WHAT: &str =
+            "starts, first answers and warm events of functions, and rooms with compiled functions";
+        if self.quick {
+            let is_there = target_lambda().join("message/bootstrap").is_file();
+            let missing =
+                format!("{WHAT}: cargo xtask build{}", if IS_X86_64 { " --x86-64" } else { "" });
+            return if is_there { Ok(()) } else { Err(missing) };
+        }
+        tools::check(&[tools::CARGO_LAMBDA]).map_err(|remedy| format!("{WHAT}: {remedy}"))?;
+        Build::for_lambda(IS_X86_64).run()?;
+        // By itself, so that it has no more in it than it asks for.
+        let processor = if IS_X86_64 { "--x86-64" } else { "--arm64" };
+        run(&mut cargo(&[
+            "lambda",
+            "build",
+            "--profile",
+            "lambda",
+            "--package",
+            "hello",
+            processor,
+        ]))
+    }
+}
+
+/// Where compiled functions are.
+fn target_lambda() -> PathBuf {
+    root().join("target/lambda")
+}
+
+/// What was measured, and what that costs by today's prices.
+fn read(file: &Path) -> Result<Results, String> {
+    let told = |error: &dyn std::error::Error| format!("{}: {error}", file.display());
+    let text = fs::read(file).map_err(|error| told(&error))?;
+    let mut results = serde_json::from_slice(&text).map_err(|error| told(&error))?;
+    dollars::add(&mut results);
+    Ok(results)
+}
+
+/// Writes the JSON and the charts.
+fn write_results(folder: &Path, results: &Results) -> Result<(), String> {
+    let told = |error| format!("{}: {error}", folder.display());
+    fs::create_dir_all(folder).map_err(told)?;
+    let json = serde_json::to_string_pretty(results).map_err(|error| error.to_string())?;
+    fs::write(folder.join(page::RESULTS), format!("{json}\n")).map_err(told)?;
+    for (name, chart) in page::charts(results) {
+        fs::write(folder.join(name), chart).map_err(told)?;
+    }
+    Ok(())
+}
+
+/// Writes all that the project says of the results.
+fn write(results: &Results) -> Result<(), String> {
+    write_results(&page::folder(), results)?;
+    for (file, part) in page::parts(results) {
+        let path = root().join(file);
+        let told = |error| format!("{file}: {error}");
+        let document = fs::read_to_string(&path).map_err(told)?;
+        let document = page::renewed(&document, file, &part)?;
+        fs::write(&path, document).map_err(told)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_and_charts_are_those_of_the_results() {
+        let results = read(&page::folder().join(page::RESULTS)).unwrap();
+        let stale = "is stale: cargo xtask bench --write-doc";
+        for (file, part) in page::parts(&results) {
+            let document = fs::read_to_string(root().join(file)).unwrap();
+            let renewed = page::renewed(&document, file, &part).unwrap();
+            assert!(document == renewed, "{file} {stale}");
+        }
+        for (name, chart) in page::charts(&results) {
+            let drawn = fs::read_to_string(page::folder().join(name)).unwrap();
+            assert!(drawn == chart, "docs/benchmarks/{name} {stale}");
+        }
+    }
+}
