@@ -85,8 +85,8 @@ pub struct Settings {
     lookup: Lookup,
     store: Store,
     clock: Clock,
-    /// All functions of a program hash in one place.
-    hashing: Hashing,
+    /// All functions of a program hash in one place, once one of them does: to count processors takes a dozen system calls.
+    hashing: Arc<OnceLock<Hashing>>,
     /// What calls AWS shares its connections and its list of certificates.
     access: Arc<OnceLock<Access>>,
     /// What pushes instead of AWS.
@@ -107,7 +107,7 @@ impl Settings {
             .get("DATABASE_URL")
             .ok_or_else(|| SettingError::new("DATABASE_URL", "is not set", Store::URL_EXAMPLE))?;
         let store = Store::open_as(&url, database_connections, credentials(&lookup))?;
-        let (hashing, access) = (Hashing::default(), Arc::default());
+        let (hashing, access) = (Arc::default(), Arc::default());
         Ok(Self { lookup, store, clock, hashing, access, push: None })
     }
 
@@ -170,7 +170,7 @@ impl Settings {
         );
         let cost = self.number("BCRYPT_COST", lowest..=16, &taken, "12")?;
         let cost = cost.unwrap_or(Hasher::DEFAULT_COST);
-        Ok(Hasher::new(cost, self.hashing.clone()))
+        Ok(Hasher::new(cost, self.hashing.get_or_init(Hashing::default).clone()))
     }
 
     /// Tells where requests come from. `CDN_SECRET` is what a CDN shows before it is believed; without it, none is.
