@@ -26,10 +26,16 @@ const START_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// A running server. It doesn't wait for the disk, and neither does SQLite as the chat uses it.
 pub(crate) struct Postgres {
-    // The process ends before its directory goes.
-    _process: Process,
+    process: Process,
     _directory: TempDir,
     port: u16,
+}
+
+/// Killed, it would leave shared memory behind.
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.process.end_in_order();
+    }
 }
 
 impl Postgres {
@@ -69,7 +75,7 @@ impl Postgres {
             "-k",
         ]);
         let process = Process::spawn(server.arg(directory.path()))?;
-        let postgres = Self { _process: process, _directory: directory, port };
+        let postgres = Self { process, _directory: directory, port };
         let deadline = Instant::now() + START_TIME_MAX;
         while let Err(error) = PgConnection::connect(&postgres.url("postgres")).await {
             if Instant::now() > deadline {

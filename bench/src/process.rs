@@ -8,6 +8,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::Failure;
 
 /// Units of processor time per second in `/proc`. Source: proc(5); it is 100 on every processor that runs this.
@@ -55,6 +57,15 @@ impl Process {
         let address = line.trim().rsplit('/').next().and_then(|address| address.parse().ok());
         let program = command.get_program().display();
         Ok((process, address.ok_or_else(|| format!("{program} doesn't start: {line}"))?))
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn end_in_order(&mut self) {
+        if let Some(id) = Pid::from_raw(self.0.id().cast_signed()) {
+            // It may have ended by itself.
+            kill_process(id, Signal::INT).ok();
+        }
+        self.0.wait().ok();
     }
 
     /// Seconds of processor time of the process and all that it has started, in hundredths.

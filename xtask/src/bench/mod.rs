@@ -20,9 +20,8 @@ const IS_X86_64: bool = cfg!(target_arch = "x86_64");
 /// How much, and where to.
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// Only one of cold-start, warm, post, deliveries, storm, history, idle, login, fan-out; may be repeated. Writes nothing unless
-    /// --out is given
-    #[arg(long, value_name = "MEASUREMENT")]
+    /// Only this; may be repeated. Writes nothing unless --out is given
+    #[arg(long, value_name = "MEASUREMENT", value_parser = page::HEADINGS.map(|(name, _)| name))]
     only: Vec<String>,
 
     /// Little of everything and unoptimised, to see that it can be measured at all. Writes nothing unless --out is given
@@ -99,13 +98,18 @@ impl Bench {
         Ok(root().join("target").join(profile))
     }
 
-    /// Builds the functions, and the one that does nothing.
+    /// Builds the functions, and the one that does nothing, if they are asked for.
     ///
     /// # Errors
     /// With what to do, when they are not there and can't be built. Then what needs them is not measured.
     fn functions(&self) -> Result<(), String> {
         const WHAT: &str =
             "starts, first answers and warm events of functions, and rooms with compiled functions";
+        let has_part =
+            |name: &String| ["cold-start", "warm", "deliveries"].contains(&name.as_str());
+        if !self.only.is_empty() && !self.only.iter().any(has_part) {
+            return Ok(());
+        }
         if self.quick {
             let is_there = target_lambda().join("message/bootstrap").is_file();
             let missing =

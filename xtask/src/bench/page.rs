@@ -36,8 +36,8 @@ const HEADLINES: [(&str, &str); 14] = [
     ("fan-out", "…"),
 ];
 
-/// Headings of the measurements.
-const HEADINGS: [(&str, &str); 9] = [
+/// The measurements, and their headings.
+pub(crate) const HEADINGS: [(&str, &str); 9] = [
     ("cold-start", "Starts and first answers of functions"),
     ("warm", "Further events"),
     ("post", "Posts to connections"),
