@@ -5,12 +5,24 @@ use std::{
     time::Duration,
 };
 
+use aws_runtime::{
+    invocation_id::InvocationIdInterceptor, request_info::RequestInfoInterceptor,
+    service_clock_skew::ServiceClockSkewInterceptor, user_agent::UserAgentInterceptor,
+};
 use aws_sdk_apigatewaymanagement::{
     Client,
-    config::{BehaviorVersion, Builder, retry::RetryConfig, timeout::TimeoutConfig},
+    config::{
+        BehaviorVersion, Builder, ConfigBag, FrozenLayer, IdentityCache, Intercept, Layer,
+        SharedInterceptor, StalledStreamProtectionConfig,
+        endpoint::{Endpoint, EndpointFuture, Params, ResolveEndpoint},
+        interceptors::BeforeSerializationInterceptorContextRef,
+        retry::RetryConfig,
+        timeout::TimeoutConfig,
+    },
     error::SdkError,
     primitives::Blob,
 };
+use aws_smithy_runtime_api::{box_error::BoxError, client::interceptors::disable_interceptor};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::{sync::Semaphore, time::timeout};
@@ -19,6 +31,7 @@ use crate::{
     aws::Access,
     backoff::Backoff,
     error::{Error, Result, causes},
+    sigv4::SigV4,
     websocket,
 };
 
@@ -139,8 +152,8 @@ impl Management {
         let client = match &*kept {
             Some((of, client)) if *of == endpoint => client.clone(),
             _ => {
-                let config = config.as_ref().clone().endpoint_url(&endpoint).build();
-                let client = Client::from_conf(config);
+                let config = config.as_ref().clone().endpoint_resolver(At::new(&endpoint));
+                let client = Client::from_conf(config.build());
                 *kept = Some((endpoint, client.clone()));
                 client
             }
@@ -149,16 +162,69 @@ impl Management {
     }
 }
 
-/// Tries and time limits are ours: the SDK's cost processor time in each call, and one that is throttled would keep its place
-/// among those in flight while it waits.
+/// What the SDK does around a call, less what it does for callers of every kind, which would be most of its cost: nothing is
+/// looked up that is known, and nothing watched over that is over in a moment. Tries and time limits are ours: a call that is
+/// throttled would keep its place among those in flight while it waits.
 fn config(access: Access) -> Builder {
-    Builder::new()
+    let Access { region, credentials, http } = access;
+    let mut config = Builder::new();
+    // A permanent one is not asked at each step whether it is switched off.
+    config.push_interceptor(SharedInterceptor::permanent(Plain::new()));
+    config
         .behavior_version(BehaviorVersion::latest())
-        .region(access.region)
-        .credentials_provider(access.credentials)
-        .http_client(access.http)
+        .push_auth_scheme(SigV4::new(region, credentials))
+        .identity_cache(IdentityCache::no_cache())
+        .http_client(http)
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .timeout_config(TimeoutConfig::disabled())
         .retry_config(RetryConfig::disabled())
+}
+
+/// An endpoint that is known.
+#[derive(Debug)]
+struct At(Endpoint);
+
+impl At {
+    fn new(url: &str) -> Self {
+        Self(Endpoint::builder().url(url.to_owned()).build())
+    }
+}
+
+impl ResolveEndpoint for At {
+    fn resolve_endpoint<'a>(&'a self, _params: &'a Params) -> EndpointFuture<'a> {
+        EndpointFuture::ready(Ok(self.0.clone()))
+    }
+}
+
+/// Leaves out what the SDK tells of itself and its tries in headers, and its comparison of clocks.
+#[derive(Debug)]
+struct Plain(FrozenLayer);
+
+impl Plain {
+    fn new() -> Self {
+        const CAUSE: &str = "nobody reads it";
+        let mut layer = Layer::new("plain");
+        layer.store_put(disable_interceptor::<InvocationIdInterceptor>(CAUSE));
+        layer.store_put(disable_interceptor::<RequestInfoInterceptor>(CAUSE));
+        layer.store_put(disable_interceptor::<ServiceClockSkewInterceptor>(CAUSE));
+        layer.store_put(disable_interceptor::<UserAgentInterceptor>(CAUSE));
+        Self(layer.freeze())
+    }
+}
+
+impl Intercept for Plain {
+    fn name(&self) -> &'static str {
+        "Plain"
+    }
+
+    fn read_before_execution(
+        &self,
+        _context: &BeforeSerializationInterceptorContextRef<'_>,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        config.push_shared_layer(self.0.clone());
+        Ok(())
+    }
 }
 
 /// The connections of one WebSocket API, as one invocation sees them.
