@@ -3,15 +3,14 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
+    convert,
     error::Error,
-    sync::Arc,
 };
 
 use gateway::Function;
 use shared::{
     clock::Clock,
     error::causes,
-    management::Push,
     settings::{Lookup, SettingError, Settings},
     store::Store,
 };
@@ -42,19 +41,16 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// Brings the database up to date. Functions post by `push`, or else by the SDK.
+    /// Brings the database up to date. `posting` says how functions post, if it is not by the SDK over HTTP.
     ///
     /// # Errors
     /// When a setting is missing or bad, or the database cannot be used.
     pub async fn start(
         lookup: Lookup,
         clock: Clock,
-        push: Option<Arc<dyn Push>>,
+        posting: impl FnOnce(Settings) -> Settings,
     ) -> Result<Self, StartError> {
-        let mut settings = Settings::new(lookup, clock, DATABASE_CONNECTIONS)?;
-        if let Some(push) = push {
-            settings = settings.with_push(push);
-        }
+        let settings = posting(Settings::new(lookup, clock, DATABASE_CONNECTIONS)?);
         let functions = in_process::functions(&|_| Ok(settings.clone()))?;
         bring_up_to_date(&settings).await?;
         Ok(Self { functions, stores: vec![settings.store()] })
@@ -112,7 +108,7 @@ pub async fn prepare_for_bootstraps(lookup: Lookup) -> Result<(), StartError> {
              cargo xtask build --sqlite"
         );
     }
-    Chat::start(lookup, Clock::system(), None).await?.close().await;
+    Chat::start(lookup, Clock::system(), convert::identity).await?.close().await;
     Ok(())
 }
 

@@ -11,6 +11,7 @@ pub mod chat;
 pub mod cli;
 pub mod environment;
 pub mod functions;
+pub mod in_memory;
 pub mod in_process;
 pub mod invocation;
 pub mod push;

@@ -1,19 +1,30 @@
-//! Posts of functions that run inside of this program: to the gateway's connections, without the SDK, HTTP and signatures.
+//! Posts of functions that run inside of this program, none of which takes a socket to the gateway that is in it, too.
 //!
-//! It is the default in this program, since the SDK alone, with an HTTP client that did nothing, costs several times what
-//! writing to a socket does. `--push sdk` posts as on Lambda.
+//! The default is to post to its connections without the SDK, HTTP and signatures, since the SDK alone, with an HTTP client that
+//! did nothing, costs several times what writing to a socket does. `--push sdk` signs and answers calls as on Lambda.
 
 use std::{sync::Arc, time::Duration};
 
 use gateway::{Answer, Direct};
-use shared::management::{Delivery, Post, Push};
+use shared::{
+    management::{Delivery, Post, Push},
+    settings::Settings,
+};
+
+use crate::in_memory;
 
 /// The stage of the chat's WebSocket API.
 const STAGE: &str = "ws";
 
-/// What pushes to the gateway that is given `direct`.
-pub fn to(direct: Direct) -> Arc<dyn Push> {
-    Arc::new(ToGateway(direct))
+/// Has functions push to the gateway that is given `direct`.
+pub fn directly(settings: Settings, direct: Direct) -> Settings {
+    settings.with_push(Arc::new(ToGateway(direct)))
+}
+
+/// Has functions call AWS by the SDK, and the gateway that is given `direct` in memory, where a URL names its `authority`.
+pub fn by_sdk(settings: Settings, direct: Direct, authority: &str) -> Settings {
+    let http = in_memory::client(direct, authority, settings.http_client());
+    settings.with_http_client(http)
 }
 
 struct ToGateway(Direct);

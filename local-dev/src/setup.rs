@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, error::Error, fs, net::SocketAddr, path::Path, 
 
 use gateway::{Credentials, Direct, HttpApi, WebSocketApi};
 use secrecy::ExposeSecret;
-use shared::{clock::Clock, logging, management::Push, settings::Lookup};
+use shared::{clock::Clock, logging, settings::Lookup};
 use template::Template;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -12,7 +12,7 @@ use crate::{
     apis,
     bootstraps::{self, Bootstraps},
     certificate::Certificate,
-    chat::{self, Chat},
+    chat::{self, Chat, StartError},
     cli::{Cli, PushWay},
     environment::{EnvVars, Environment},
     functions::Runner,
@@ -102,8 +102,7 @@ impl Place<'_> {
         let runner = match dir {
             None => {
                 let settings = queues::with_urls(settings, &template, self.address);
-                let (settings, push) = self.push(settings, &environment);
-                Runner::InProcess(Chat::start(settings, Clock::system(), push).await?)
+                Runner::InProcess(self.in_process(settings, &environment).await?)
             }
             Some(dir) => {
                 chat::prepare_for_bootstraps(settings.clone()).await?;
@@ -113,14 +112,19 @@ impl Place<'_> {
         Ok((template, runner))
     }
 
-    /// How the functions in this program post, and the settings for that. Directly unless the command line says otherwise, or
-    /// the setting `CONNECTIONS_ENDPOINT` names a gateway that may be another one.
-    fn push(&self, settings: Lookup, environment: &Lookup) -> (Lookup, Option<Arc<dyn Push>>) {
+    /// The functions in this program. They post directly unless the command line says otherwise, or the setting
+    /// `CONNECTIONS_ENDPOINT` names a gateway that may be another one.
+    async fn in_process(&self, settings: Lookup, environment: &Lookup) -> Result<Chat, StartError> {
         let is_elsewhere = environment.get("CONNECTIONS_ENDPOINT").is_some();
+        let direct = self.direct.clone();
         if self.cli.push == PushWay::Sdk || is_elsewhere {
-            return (settings, None);
+            let authority = settings::reachable(self.address).to_string();
+            let posting = |settings| push::by_sdk(settings, direct, &authority);
+            return Chat::start(settings, Clock::system(), posting).await;
         }
-        (settings::for_direct_push(settings), Some(push::to(self.direct.clone())))
+        let settings = settings::for_direct_push(settings);
+        let posting = |settings| push::directly(settings, direct);
+        Chat::start(settings, Clock::system(), posting).await
     }
 
     /// Any other project: nothing of the chat is in it.

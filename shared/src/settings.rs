@@ -126,6 +126,11 @@ impl Settings {
         Self { push: Some(push), ..self }
     }
 
+    /// What AWS is called by way of.
+    pub fn http_client(&self) -> SharedHttpClient {
+        self.access().http
+    }
+
     /// The same settings, but AWS is called by way of `http`, wherever that leads.
     #[must_use]
     pub fn with_http_client(self, http: SharedHttpClient) -> Self {

@@ -1,16 +1,24 @@
-//! The management API for functions that run in the same program: what it promises, without HTTP and signatures.
+//! The gateway for functions that run in the same program: requests without a socket, and what the management API promises
+//! without HTTP and signatures.
 
 use std::{
+    fmt,
+    net::Ipv4Addr,
     ptr,
     sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, Request, State},
+    http::Response,
+};
 use bytes::Bytes;
 
 use crate::{
-    RunningGateway, connection::Moment, faults::Fault, identifier, outbox::QueueFull, outgoing,
-    websocket_api::WebSocketApi,
+    RunningGateway, connection::Moment, dispatch, faults::Fault, identifier, outbox::QueueFull,
+    outgoing, request::Peer, websocket_api::WebSocketApi,
 };
 
 /// The connections of a gateway, for whoever is in the same program. It is made before the gateway, and as long as that is not
@@ -71,8 +79,21 @@ impl Direct {
         if gateway.delete(api, id) { Answer::Done } else { absence(id) }
     }
 
+    /// Answers a request of HTTP/1.1 from this very machine as if it had come to the gateway's port; `None` as long as that is
+    /// not served.
+    pub async fn call(&self, request: Request) -> Option<Response<Body>> {
+        let peer = Peer { address: (Ipv4Addr::LOCALHOST, 0).into(), is_tls: false };
+        Some(dispatch(State(self.gateway()?), ConnectInfo(peer), request).await)
+    }
+
     fn gateway(&self) -> Option<Arc<RunningGateway>> {
         self.0.get()?.upgrade()
+    }
+}
+
+impl fmt::Debug for Direct {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Direct").finish_non_exhaustive()
     }
 }
 
@@ -98,7 +119,9 @@ impl RunningGateway {
                 Ok(frame) => frame,
                 Err(answer) => return answer,
             };
-            if let Some(answer) = self.post_fault() {
+            if let Some(answer) = self.post_fault()
+                && identifier::is_well_formed(id)
+            {
                 return answer;
             }
             let Some(connection) = known.get(api, id, now) else { return absence(id) };

@@ -53,7 +53,7 @@ pub struct Cli {
     #[arg(long, value_name = "DIR", default_value = "static")]
     pub static_dir: PathBuf,
 
-    /// How the chat's functions in this program post to sockets. sdk: as on Lambda, signed and over HTTP
+    /// How the chat's functions in this program post to sockets. sdk: signed as on Lambda, in memory
     #[arg(long, value_enum, value_name = "WAY", default_value = "direct",
         conflicts_with_all = ["template", "functions"])]
     pub push: PushWay,

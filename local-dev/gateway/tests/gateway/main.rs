@@ -8,6 +8,7 @@ mod bounds;
 mod closing;
 mod connections_api;
 mod cors;
+mod direct;
 mod handshake;
 mod hostile;
 mod http_api;

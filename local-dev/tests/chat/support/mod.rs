@@ -59,7 +59,6 @@ use shared::{
     chat::Draft,
     clock::{Clock, UnixMillis},
     frame::Protocol,
-    management::Push,
     rate::MessageRate,
     settings::{Lookup, Settings},
     store::{Drafts, NewConnection, Outcome, ROLES, RoleArns, Store, Stretch},
@@ -287,11 +286,18 @@ impl World {
         let mut settings = self.settings.clone();
         settings.insert("LOG".to_owned(), "trace".to_owned());
         let direct = Direct::default();
-        // Over SQLite, posts go directly, as in local-dev unless it is told otherwise; over PostgreSQL, by the SDK. A story
-        // that has its own endpoint wants them there.
+        // Over SQLite, posts go directly, as in local-dev unless it is told otherwise; over PostgreSQL, by the SDK, and in
+        // memory. A story that has its own endpoint wants them there.
         let is_direct = matches!(self.backend, Backend::Sqlite)
             && !settings.contains_key("CONNECTIONS_ENDPOINT");
-        let push = is_direct.then(|| push::to(direct.clone()));
+        let (to, authority) = (direct.clone(), bound.address().to_string());
+        let posting = move |settings| {
+            if is_direct {
+                push::directly(settings, to)
+            } else {
+                push::by_sdk(settings, to, &authority)
+            }
+        };
         let endpoint = format!("{}/ws", self.base_url());
         settings.entry("CONNECTIONS_ENDPOINT".to_owned()).or_insert(endpoint);
         for (name, value) in &settings {
@@ -310,7 +316,7 @@ impl World {
             Backend::Bootstraps(_) => lookup,
             _ => queues::with_urls(lookup, &template, bound.address()),
         };
-        let mut runner = self.runner(lookup, settings, bound.address().to_string(), push).await;
+        let mut runner = self.runner(lookup, settings, bound.address().to_string(), posting).await;
         let functions = runner.functions(&template).unwrap();
         let address = bound.address();
         let queues = Queues::new(&template, &functions, address, self.visibility_timeout).unwrap();
@@ -334,12 +340,12 @@ impl World {
         lookup: Lookup,
         settings: HashMap<String, String>,
         authority: String,
-        push: Option<Arc<dyn Push>>,
+        posting: impl FnOnce(Settings) -> Settings,
     ) -> Runner {
         if let Some(dsql) = &self.dsql {
             return Runner::InProcess(self.start_in_roles(dsql, lookup).await);
         }
-        let chat = Chat::start(lookup.clone(), self.clock.clock(), push).await.unwrap();
+        let chat = Chat::start(lookup.clone(), self.clock.clock(), posting).await.unwrap();
         let Some(fake_time) = &self.clock.fake_time else {
             return Runner::InProcess(chat);
         };
