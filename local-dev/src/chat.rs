@@ -15,7 +15,7 @@ use shared::{
     store::Store,
 };
 
-use crate::in_process;
+use crate::{in_process, priority};
 
 /// The chat's template, which the cloud deploys and local-dev serves.
 pub const TEMPLATE: &str = include_str!("../../infra/template.yaml");
@@ -50,7 +50,8 @@ impl Chat {
         clock: Clock,
         posting: impl FnOnce(Settings) -> Settings,
     ) -> Result<Self, StartError> {
-        let settings = posting(Settings::new(lookup, clock, DATABASE_CONNECTIONS)?);
+        let settings = posting(Settings::new(lookup, clock, DATABASE_CONNECTIONS)?)
+            .with_hashing_begun_by(priority::lower);
         let functions = in_process::functions(&|_| Ok(settings.clone()))?;
         bring_up_to_date(&settings).await?;
         Ok(Self { functions, stores: vec![settings.store()] })

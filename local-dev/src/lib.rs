@@ -14,6 +14,7 @@ pub mod functions;
 pub mod in_memory;
 pub mod in_process;
 pub mod invocation;
+mod priority;
 pub mod push;
 pub mod queues;
 pub mod settings;

@@ -24,19 +24,27 @@ pub struct Hashing {
     places: Arc<Semaphore>,
     /// As many of them compute at a time as there are processors, so that others get their turn, too.
     processors: Arc<Semaphore>,
+    /// What the thread that hashes does first.
+    begin: fn(),
 }
 
 impl Default for Hashing {
     fn default() -> Self {
-        let processors = available_parallelism().map_or(1, usize::from);
-        Self {
-            places: Arc::new(Semaphore::new(AT_ONCE_MAX)),
-            processors: Arc::new(Semaphore::new(processors)),
-        }
+        Self::beginning_with(|| {})
     }
 }
 
 impl Hashing {
+    /// Each thread that hashes does `begin` first.
+    pub fn beginning_with(begin: fn()) -> Self {
+        let processors = available_parallelism().map_or(1, usize::from);
+        Self {
+            places: Arc::new(Semaphore::new(AT_ONCE_MAX)),
+            processors: Arc::new(Semaphore::new(processors)),
+            begin,
+        }
+    }
+
     /// Runs `work` on a thread that may be kept busy, when there is a processor for it.
     ///
     /// # Errors
@@ -51,7 +59,9 @@ impl Hashing {
             let processor = processors.acquire_owned().await.map_err(Error::internal)?;
             // They are free again when the work is done, even if nobody waits for it any more.
             let held: [OwnedSemaphorePermit; 2] = [place, processor];
+            let begin = self.begin;
             let work = move || {
+                begin();
                 let done = work();
                 drop(held);
                 done

@@ -126,6 +126,12 @@ impl Settings {
         Self { push: Some(push), ..self }
     }
 
+    /// The same settings, but each thread that hashes a password does `begin` first.
+    #[must_use]
+    pub fn with_hashing_begun_by(self, begin: fn()) -> Self {
+        Self { hashing: Arc::new(OnceLock::from(Hashing::beginning_with(begin))), ..self }
+    }
+
     /// What AWS is called by way of.
     pub fn http_client(&self) -> SharedHttpClient {
         self.access().http
