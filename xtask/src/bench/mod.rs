@@ -65,7 +65,7 @@ impl Bench {
         let folder = tempfile::tempdir().map_err(told)?;
         let json = folder.path().join(page::RESULTS);
         let programs = self.programs()?;
-        let functions = self.functions();
+        let missing = self.functions()?;
         let mut command = std::process::Command::new(programs.join("bench"));
         command.arg("measure").arg("--json").arg(&json).current_dir(root());
         command.arg("--local-dev").arg(programs.join("local-dev")).arg("--hello");
@@ -77,12 +77,12 @@ impl Bench {
         for measurement in &self.only {
             command.args(["--only", measurement]);
         }
-        if functions.is_ok() {
+        if missing.is_none() {
             command.arg("--functions").arg(target_lambda());
         }
         run(&mut command)?;
         let mut results = read(&json)?;
-        results.skipped.extend(functions.err());
+        results.skipped.extend(missing);
         Ok(results)
     }
 
@@ -98,37 +98,30 @@ impl Bench {
         Ok(root().join("target").join(profile))
     }
 
-    /// Builds the functions, and the one that does nothing, if they are asked for.
-    ///
-    /// # Errors
-    /// With what to do, when they are not there and can't be built. Then what needs them is not measured.
-    fn functions(&self) -> Result<(), String> {
+    /// Builds the functions, and the one that does nothing, if they are asked for. Returns what is not measured because they
+    /// can't be built here, and how they could.
+    fn functions(&self) -> Result<Option<String>, String> {
         const WHAT: &str =
             "starts, first answers and warm events of functions, and rooms with compiled functions";
         let has_part =
             |name: &String| ["cold-start", "warm", "deliveries"].contains(&name.as_str());
         if !self.only.is_empty() && !self.only.iter().any(has_part) {
-            return Ok(());
+            return Ok(None);
         }
+        let processor = if IS_X86_64 { "--x86-64" } else { "--arm64" };
         if self.quick {
             let is_there = target_lambda().join("message/bootstrap").is_file();
-            let missing =
-                format!("{WHAT}: cargo xtask build{}", if IS_X86_64 { " --x86-64" } else { "" });
-            return if is_there { Ok(()) } else { Err(missing) };
+            let remedy = if IS_X86_64 { "cargo xtask build --x86-64" } else { "cargo xtask build" };
+            return Ok((!is_there).then(|| format!("{WHAT}: {remedy}")));
         }
-        tools::check(&[tools::CARGO_LAMBDA]).map_err(|remedy| format!("{WHAT}: {remedy}"))?;
+        if let Err(remedy) = tools::check(&[tools::CARGO_LAMBDA]) {
+            return Ok(Some(format!("{WHAT}: {remedy}")));
+        }
         Build::for_lambda(IS_X86_64).run()?;
         // By itself, so that it has no more in it than it asks for.
-        let processor = if IS_X86_64 { "--x86-64" } else { "--arm64" };
-        run(&mut cargo(&[
-            "lambda",
-            "build",
-            "--profile",
-            "lambda",
-            "--package",
-            "hello",
-            processor,
-        ]))
+        let mut hello = cargo(&["lambda", "build", "--profile", "lambda", "--package", "hello"]);
+        run(hello.arg(processor))?;
+        Ok(None)
     }
 }
 
