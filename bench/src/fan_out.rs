@@ -285,10 +285,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_throttled_is_told_and_costs_no_delivery() {
-        let tight = Assumptions { requests_per_second: 200.0, burst: 50.0, ..fast() };
-        let point = measure(&tight, 100, Mode::Inline).await.unwrap().unwrap();
+        // However slow the machine is, it posts faster than that.
+        let tight = Assumptions { requests_per_second: 20.0, burst: 2.0, ..fast() };
+        let point = measure(&tight, 20, Mode::Inline).await.unwrap().unwrap();
         assert!(point.throttled > 0);
-        assert_eq!((point.deliveries, point.posts), (100, 100));
-        assert!(point.seconds >= 0.25 && point.share_of_allowed <= 1.0, "{}", point.seconds);
+        assert_eq!((point.deliveries, point.posts), (20, 20));
+        assert!(point.seconds >= 0.9 && point.share_of_allowed <= 1.0, "{}", point.seconds);
     }
 }
