@@ -1,6 +1,6 @@
 //! `cargo xtask build`: cargo-lambda over all functions, and nothing but the functions.
 
-use std::{fs, io};
+use std::{fs, io, process::Command};
 
 use clap::Args;
 
@@ -39,7 +39,7 @@ impl Build {
             refuse_sqlite(&packages()?)?;
         }
         // What cargo has against the code stands above.
-        run(cargo(&[]).args(self.arguments()?))
+        run(lambda_cargo().args(self.arguments()?))
             .map_err(|problem| format!("the functions can't be built: {problem}"))?;
         if self.sqlite { Ok(()) } else { weigh(&functions()?) }
     }
@@ -55,6 +55,15 @@ impl Build {
         }
         Ok(arguments)
     }
+}
+
+/// Cargo, for what starts on Lambda: at a fixed address, as Go's programs. Otherwise each start would adjust ten thousand
+/// pointers to where the program happens to lie. Stack, heap and libraries lie anywhere all the same, and the code that is not
+/// checked by the compiler is little.
+pub(crate) fn lambda_cargo() -> Command {
+    let mut command = cargo(&[]);
+    command.env("RUSTFLAGS", "-C relocation-model=static");
+    command
 }
 
 /// The functions' names, in order.

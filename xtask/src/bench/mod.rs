@@ -12,7 +12,10 @@ use std::{
 use clap::Args;
 use report::Results;
 
-use crate::{build::Build, cargo, root, run, say, tools};
+use crate::{
+    build::{Build, lambda_cargo},
+    cargo, root, run, say, tools,
+};
 
 /// What is deployed is not built for this machine; what is measured is.
 const IS_X86_64: bool = cfg!(target_arch = "x86_64");
@@ -119,8 +122,8 @@ impl Bench {
         }
         Build::for_lambda(IS_X86_64).run()?;
         // By itself, so that it has no more in it than it asks for.
-        let mut hello = cargo(&["lambda", "build", "--profile", "lambda", "--package", "hello"]);
-        run(hello.arg(processor))?;
+        let hello = ["lambda", "build", "--profile", "lambda", "--package", "hello", processor];
+        run(lambda_cargo().args(hello))?;
         Ok(None)
     }
 }
