@@ -21,10 +21,9 @@ pub(crate) async fn storm(plan: &Plan, local_dev: &Path) -> Result<Vec<Row>, Fai
     let count = plan.of(2000, 100);
     let (mut ours, mut bare) = (<[Vec<f64>; 2]>::default(), <[Vec<f64>; 2]>::default());
     for _ in 0..plan.of(5, 1) {
-        for (rounds, chat) in [
-            (&mut bare, Chat::bare()?),
-            (&mut ours, Chat::local_dev(local_dev, &Options::default())?),
-        ] {
+        for is_bare in [true, false] {
+            let rounds = if is_bare { &mut bare } else { &mut ours };
+            let chat = start(is_bare, local_dev)?;
             let (began, before) = (Instant::now(), chat.process.cpu_seconds()?);
             let members = open(chat.address, &chat.token, count).await?;
             rounds[0].push(to_f64(count) / began.elapsed().as_secs_f64());
@@ -46,10 +45,9 @@ pub(crate) async fn idle(plan: &Plan, local_dev: &Path) -> Result<Vec<Row>, Fail
     let count = plan.of(4000, 200);
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..plan.of(3, 1) {
-        for (rounds, chat) in [
-            (&mut bare, Chat::bare()?),
-            (&mut ours, Chat::local_dev(local_dev, &Options::default())?),
-        ] {
+        for is_bare in [true, false] {
+            let rounds = if is_bare { &mut bare } else { &mut ours };
+            let chat = start(is_bare, local_dev)?;
             // What is made once is not any connection's.
             let first = open(chat.address, &chat.token, 10).await?;
             let before = chat.process.resident_bytes()?;
@@ -60,4 +58,8 @@ pub(crate) async fn idle(plan: &Plan, local_dev: &Path) -> Result<Vec<Row>, Fail
     }
     let row = Row::new("idle", format!("memory of one of {count} idle connections"), "KiB", &ours);
     Ok(vec![row.against("bare chat", &ours, &bare).at_most(Measure::Figure, 16.0)])
+}
+
+fn start(is_bare: bool, local_dev: &Path) -> Result<Chat, Failure> {
+    if is_bare { Chat::bare() } else { Chat::local_dev(local_dev, &Options::default()) }
 }

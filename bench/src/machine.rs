@@ -17,7 +17,7 @@ pub(crate) fn describe() -> Machine {
         os: os.map_or("unknown", |name| name.trim_matches('"')).to_owned(),
         kernel: first_line(Command::new("uname").arg("-r")),
         date: first_line(Command::new("date").args(["-u", "+%Y-%m-%d"])),
-        commit: first_line(Command::new("git").args(["rev-parse", "--short", "HEAD"])),
+        commit: first_line(Command::new("git").args(["describe", "--always", "--dirty"])),
         profile: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
     }
 }

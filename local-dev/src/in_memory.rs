@@ -16,7 +16,7 @@ use aws_smithy_runtime_api::{
 };
 use axum::{
     body::{Body, to_bytes},
-    http::{HeaderValue, header::HOST},
+    http::{HeaderValue, header::HOST, uri::Scheme},
 };
 use bytes::Bytes;
 use gateway::Direct;
@@ -59,9 +59,13 @@ async fn ask(direct: &Direct, request: HttpRequest) -> Result<HttpResponse, BoxE
     let body = request.body().bytes().ok_or("the body is not in memory")?;
     let body = Bytes::copy_from_slice(body);
     let (mut head, _body) = request.try_into_http1x()?.into_parts();
-    // As it comes over HTTP/1.1.
+    // As it comes over HTTP/1.1, and as it is signed.
     if let Some(authority) = head.uri.authority() {
-        head.headers.insert(HOST, HeaderValue::from_str(authority.as_str())?);
+        let is_https = head.uri.scheme() == Some(&Scheme::HTTPS);
+        let default_port = if is_https { ":443" } else { ":80" };
+        let host = authority.as_str();
+        let host = host.strip_suffix(default_port).unwrap_or(host);
+        head.headers.insert(HOST, HeaderValue::from_str(host)?);
     }
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
     head.uri = target.parse()?;
@@ -93,10 +97,9 @@ mod tests {
         }
     }
 
-    /// What becomes of a post to a connection that there isn't.
-    async fn post(host: &str, secret: &str) -> Delivery {
+    /// What becomes of a post to a connection that there isn't, at a gateway that is called `authority`.
+    async fn post(authority: &str, endpoint: &str, secret: &str) -> Delivery {
         let bound = Bound::to("127.0.0.1", 0).await.unwrap();
-        let port = bound.address().port();
         let direct = Direct::default();
         let Credentials { access_key_id, region, .. } = Credentials::default();
         let _server = bound.serve(Gateway {
@@ -108,23 +111,27 @@ mod tests {
         let signed_by =
             aws_credential_types::Credentials::new(access_key_id, secret, None, None, "test");
         let other = http_client_fn(|_, _| SharedHttpConnector::new(Elsewhere));
-        let http = client(direct, &format!("127.0.0.1:{port}"), other);
+        let http = client(direct, authority, other);
         let access = Access::new(Some(region), Some(signed_by), Trust::Amazon);
-        let endpoint = format!("http://{host}:{port}/ws");
-        let management = Management::new(Some(endpoint), Access { http, ..access }, 1);
+        let management = Management::new(Some(endpoint.to_owned()), Access { http, ..access }, 1);
         management.client().unwrap().post("QkT3rfHsDoECHlw=", "hi").await
     }
 
     #[tokio::test]
     async fn calls_of_the_gateway_are_answered_here_if_they_are_signed() {
         let ours = Credentials::default().secret_access_key;
-        assert_eq!(post("127.0.0.1", ours.expose_secret()).await, Delivery::Gone);
-        assert_eq!(post("127.0.0.1", "somebody else's").await, Delivery::Failed);
+        for authority in ["127.0.0.1:3000", "127.0.0.1:80", "127.0.0.1"] {
+            let endpoint = format!("http://{authority}/ws");
+            assert_eq!(post(authority, &endpoint, ours.expose_secret()).await, Delivery::Gone);
+            assert_eq!(post(authority, &endpoint, "somebody else's").await, Delivery::Failed);
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn other_calls_go_elsewhere() {
         let ours = Credentials::default().secret_access_key;
-        assert_eq!(post("localhost", ours.expose_secret()).await, Delivery::Failed);
+        let delivery =
+            post("127.0.0.1:3000", "http://localhost:3000/ws", ours.expose_secret()).await;
+        assert_eq!(delivery, Delivery::Failed);
     }
 }

@@ -6,7 +6,7 @@ use crate::{account::Username, clock::UnixMillis};
 
 /// The text of a message: 1–4,096 characters, not only white space, without NUL, kept exactly as sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 #[sqlx(transparent)]
 pub struct Text(String);
 
@@ -41,9 +41,17 @@ impl Text {
     }
 }
 
+impl TryFrom<String> for Text {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        Self::parse(&text).map_err(|(_code, rule)| rule)
+    }
+}
+
 /// The sender's own key for a message, by which a repeated send is recognised: 1–64 characters, without NUL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 #[sqlx(transparent)]
 pub struct ClientId(String);
 
@@ -68,6 +76,14 @@ impl ClientId {
     }
 }
 
+impl TryFrom<String> for ClientId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        Self::parse(&text)
+    }
+}
+
 /// What somebody wants to say, before it has a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
@@ -80,7 +96,8 @@ pub struct Draft {
 /// A message's number: 1, 2, 3 … in commit order, without gaps.
 pub type MessageId = i64;
 
-/// A stored message, in the shape that history and live frames share.
+/// A stored message, in the shape that history and live frames share. It is read in the database's shape, where a time is a
+/// number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Message {
     /// Its number.

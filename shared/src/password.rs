@@ -1,9 +1,12 @@
 //! bcrypt, off the async threads, and only so much of it at once.
 
-use std::{sync::Arc, thread::available_parallelism};
+use std::{
+    sync::Arc,
+    thread::{self, available_parallelism},
+};
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::{
     account::Password,
@@ -59,14 +62,18 @@ impl Hashing {
             let processor = processors.acquire_owned().await.map_err(Error::internal)?;
             // They are free again when the work is done, even if nobody waits for it any more.
             let held: [OwnedSemaphorePermit; 2] = [place, processor];
+            let (sender, done) = oneshot::channel();
             let begin = self.begin;
             let work = move || {
                 begin();
-                let done = work();
+                let outcome = work();
                 drop(held);
-                done
+                // Nobody may wait for it any more.
+                sender.send(outcome).ok();
             };
-            tokio::task::spawn_blocking(work).await.map_err(Error::internal)
+            // A thread of its own: whatever it begins with, nobody else's work inherits it.
+            thread::Builder::new().spawn(work).map_err(Error::internal)?;
+            done.await.map_err(Error::internal)
         };
         invocation::time(Time::Hash, hashed).await?.map_err(Error::internal)
     }

@@ -57,12 +57,15 @@ impl Build {
     }
 }
 
-/// Cargo, for what starts on Lambda: at a fixed address, as Go's programs. Otherwise each start would adjust ten thousand
+/// What starts on Lambda is built for a fixed address, as Go's programs are. Otherwise each start would adjust fourteen thousand
 /// pointers to where the program happens to lie. Stack, heap and libraries lie anywhere all the same, and the code that is not
-/// checked by the compiler is little.
+/// checked by the compiler is little. It takes the place of the flags in `.cargo/config.toml`, which are for local-dev.
+pub(crate) const RUSTFLAGS: &str = "-C relocation-model=static";
+
+/// Cargo, for what starts on Lambda.
 pub(crate) fn lambda_cargo() -> Command {
     let mut command = cargo(&[]);
-    command.env("RUSTFLAGS", "-C relocation-model=static");
+    command.env("RUSTFLAGS", RUSTFLAGS);
     command
 }
 

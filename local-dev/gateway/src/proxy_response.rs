@@ -48,13 +48,13 @@ enum StatusNumber {
 impl ProxyResponse {
     /// Parses a response, which must have a `statusCode`.
     pub(crate) fn parse(response: &[u8]) -> Result<Self, MalformedResponse> {
-        serde_json::from_slice::<Document>(response).map_err(|_error| MalformedResponse)?.check()
+        Document::read(response)?.check()
     }
 
     /// Parses a response of payload format 2.0: one that is JSON, but has no `statusCode`, is itself the body,
     /// and a string without its quotes is.
     pub(crate) fn parse_or_infer(response: Bytes) -> Result<Self, MalformedResponse> {
-        if let Ok(document) = serde_json::from_slice::<Document>(&response)
+        if let Ok(document) = Document::read(&response)
             && document.status_code.is_some()
         {
             return document.check();
@@ -77,6 +77,14 @@ impl ProxyResponse {
 }
 
 impl Document {
+    fn read(response: &[u8]) -> Result<Self, MalformedResponse> {
+        // An array of its values would be taken for one, too.
+        if !response.trim_ascii_start().starts_with(b"{") {
+            return Err(MalformedResponse);
+        }
+        serde_json::from_slice(response).map_err(|_error| MalformedResponse)
+    }
+
     fn check(self) -> Result<ProxyResponse, MalformedResponse> {
         // A status of 1xx would not be an answer; one above 599 does not exist.
         let number = match self.status_code.ok_or(MalformedResponse)? {
@@ -185,6 +193,7 @@ mod tests {
         for (document, body) in [
             (r#"{ "ok": true }"#, r#"{ "ok": true }"#),
             ("[1, 2]", "[1, 2]"),
+            (r#"[200,null,null,null,"x",false]"#, r#"[200,null,null,null,"x",false]"#),
             ("42", "42"),
             ("null", "null"),
             (r#""Hello from Lambda!""#, "Hello from Lambda!"),

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use shared::{
-    clock::Clock,
+    clock::{Clock, UnixMillis},
     store::{Page, PageRequest},
+    token::SessionId,
 };
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, error::DatabaseError};
 
@@ -255,8 +256,10 @@ async fn connections_are_given_up_after_50_minutes(world: World) {
     let opened = world.dsql().opened_from_afar();
     let asking = tokio::task::spawn_blocking(move || {
         runtime("dsql::connections_are_given_up_after_50_minutes").block_on(async {
+            let (newest, nobodys) =
+                (PageRequest { page: Page::Newest, limit: 1 }, SessionId::random());
             let ask = async || {
-                store.messages(PageRequest { page: Page::Newest, limit: 1 }).await.unwrap();
+                store.messages(newest, &nobodys, UnixMillis(0)).await.unwrap();
                 opened()
             };
             let first = ask().await;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     aws::{Aws, IDENTITY, Target},
-    build::Build,
+    build::{Build, RUSTFLAGS},
     say, tools,
 };
 
@@ -50,7 +50,7 @@ impl Deploy {
             Some(built) => say(&format!("  those in {} are taken", built.display())),
             None => {
                 say(&format!(
-                    "  $ cargo {}",
+                    "  $ RUSTFLAGS='{RUSTFLAGS}' cargo {}",
                     Build::for_lambda(self.x86_64).arguments()?.join(" ")
                 ));
             }
