@@ -29,9 +29,8 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
 /// that what is over that is answered as API Gateway does.
 const HEAD_BYTES_MAX: usize = 1024 * 1024;
 
-/// Headers of a head that is not answered with a bare 431: API Gateway's 10,240 bytes have room for 2,044. Room for all of them
-/// is made for each request.
-const HEADERS_MAX: usize = 2560;
+/// As above. A head within API Gateway's 10,240 bytes has room for 2,560 headers at most.
+const HEADERS_MAX: usize = 4096;
 
 /// Serves connections until `stop` is cancelled, and then those that are open until their requests are answered. When
 /// dropped, it cuts them.
