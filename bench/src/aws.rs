@@ -21,57 +21,13 @@ use aws_smithy_runtime_api::{
     http::StatusCode,
 };
 use aws_smithy_types::body::SdkBody;
-use clap::Args;
 use rand::RngExt;
+use report::Assumptions;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{sync::Notify, time::sleep};
 
 use crate::to_f64;
-
-/// What AWS is like.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Assumptions {
-    /// Median of a call's latency in milliseconds, log-normal
-    #[arg(long, default_value_t = 8.0)]
-    pub(crate) latency_median_ms: f64,
-
-    /// Standard deviation of the latency's natural logarithm: at 0.5, one call in a hundred takes 3.2 times the median
-    #[arg(long, default_value_t = 0.5)]
-    pub(crate) latency_sigma: f64,
-
-    /// Requests per second that an account is allowed, in the long run
-    #[arg(long, default_value_t = 10_000.0)]
-    pub(crate) requests_per_second: f64,
-
-    /// Requests that it is allowed at once
-    #[arg(long, default_value_t = 5_000.0)]
-    pub(crate) burst: f64,
-
-    /// New connections per second
-    #[arg(long, default_value_t = 500.0)]
-    pub(crate) connections_per_second: f64,
-
-    /// What passes between a record's arrival in the queue and the invocation for it, in milliseconds
-    #[arg(long, default_value_t = 30)]
-    pub(crate) queue_ms: u64,
-}
-
-impl From<&Assumptions> for report::Assumptions {
-    fn from(assumptions: &Assumptions) -> Self {
-        let Assumptions { latency_median_ms, latency_sigma, .. } = *assumptions;
-        let Assumptions { requests_per_second, burst, connections_per_second, .. } = *assumptions;
-        let queue_ms = assumptions.queue_ms;
-        Self {
-            latency_median_ms,
-            latency_sigma,
-            requests_per_second,
-            burst,
-            connections_per_second,
-            queue_ms,
-        }
-    }
-}
 
 /// A bucket that fills at a rate, up to the burst.
 #[derive(Debug)]

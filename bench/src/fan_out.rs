@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_util::future::try_join_all;
-use report::{Curve, Measure, Mode, Point, Row};
+use report::{Assumptions, Curve, Measure, Mode, Point, Row};
 use serde_json::{Value, json};
 use shared::{
     clock::Clock,
@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     Failure,
-    aws::{Assumptions, Aws, connection_id},
+    aws::{Aws, connection_id},
     to_f64,
 };
 
@@ -62,7 +62,7 @@ pub(crate) async fn curve(
         row.at_least(Measure::Figure, 95.0)
     });
     let rows = rows.into_iter().collect();
-    Ok((Curve { assumptions: assumptions.into(), points }, rows))
+    Ok((Curve { assumptions: assumptions.clone(), points }, rows))
 }
 
 /// One point; none where the mode makes no difference, because so few connections don't go by way of the queue.

@@ -8,7 +8,7 @@ use shared::{clock::Clock, store::Store};
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::{
-    Failure, Plan,
+    Failure, OF_LAMBDA, Plan,
     postgres::Postgres,
     runtime_api::{Instance, RuntimeApi},
     sink::Sink,
@@ -89,18 +89,15 @@ impl<'a> Functions<'a> {
             ("BCRYPT_COST", BCRYPT_COST.to_string()),
             ("MESSAGE_RATE_LIMIT", "off".to_owned()),
             ("CONNECTIONS_ENDPOINT", format!("http://{}/ws", sink.address)),
-            // Lambda sets these; they are nobody's.
-            ("AWS_REGION", "us-east-1".to_owned()),
-            ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()),
         ];
+        let of_lambda = OF_LAMBDA.map(|(name, value)| (name, value.to_owned()));
         Ok(Self {
             folder,
             hello,
             api: RuntimeApi::listen()?,
             database: PgConnection::connect(&url).await?,
             rows: SAMPLE_ROWS.replace("$HASH", &hash).replace("$NOW", &now),
-            environment: settings.into(),
+            environment: settings.into_iter().chain(of_lambda).collect(),
             _sink: sink,
         })
     }
@@ -229,9 +226,7 @@ impl<'a> Functions<'a> {
     }
 
     fn start(&self, name: &str) -> Result<(Instance<'_>, f64), Failure> {
-        let environment: Vec<(&str, &str)> =
-            self.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let (instance, time) = self.api.start(&self.bootstrap(name), &environment)?;
+        let (instance, time) = self.api.start(&self.bootstrap(name), &self.environment)?;
         Ok((instance, time.as_secs_f64()))
     }
 }

@@ -17,7 +17,7 @@ use shared::{
 };
 use tokio::net::TcpStream;
 
-use crate::{Failure, Plan, process, process::Process, program};
+use crate::{Failure, OF_LAMBDA, Plan, process, process::Process, program};
 
 /// A frame of the usual length.
 const FRAME: &str = r#"{"type":"message","id":17,"username":"alice","text":"A message of about the usual length, which has the number 17","sent_at":"2026-11-23T10:15:43.377Z"}"#;
@@ -72,12 +72,11 @@ impl Posts {
         let endpoint = format!("http://{}/ws", self.to);
         let lookup = Lookup::from_fn(move |name| match name {
             "CONNECTIONS_ENDPOINT" => Some(endpoint.clone()),
-            "AWS_REGION" => Some("us-east-1".to_owned()),
-            // Nobody's.
-            "AWS_ACCESS_KEY_ID" => Some("AKIAIOSFODNN7EXAMPLE".to_owned()),
-            "AWS_SECRET_ACCESS_KEY" => Some("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()),
             "DATABASE_URL" => Some("sqlite://unused.db".to_owned()),
-            _ => None,
+            _ => {
+                let of_lambda = OF_LAMBDA.into_iter().find(|(other, _)| *other == name);
+                of_lambda.map(|(_, value)| value.to_owned())
+            }
         });
         Ok(Settings::new(lookup, Clock::system(), 1)?.management()?.client()?)
     }

@@ -57,14 +57,14 @@ impl RuntimeApi {
     pub(crate) fn start(
         &self,
         bootstrap: &Path,
-        environment: &[(&str, &str)],
+        environment: &[(&str, String)],
     ) -> Result<(Instance<'_>, Duration), Failure> {
         // What an earlier one has left.
         while self.calls.try_recv().is_ok() {}
         let mut command = Command::new(bootstrap);
         command
             .env_clear()
-            .envs(environment.iter().copied())
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .env("AWS_LAMBDA_RUNTIME_API", self.address.to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", "bench")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")

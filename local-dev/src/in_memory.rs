@@ -16,10 +16,11 @@ use aws_smithy_runtime_api::{
 };
 use axum::{
     body::{Body, to_bytes},
-    http::{HeaderValue, header::HOST, uri::Scheme},
+    http::{HeaderValue, header::HOST},
 };
 use bytes::Bytes;
 use gateway::Direct;
+use shared::sigv4::host_and_path;
 
 /// A client that asks the gateway which is given `direct`, if a URL names its `authority`, and whatever else there is by
 /// `other`.
@@ -58,15 +59,11 @@ impl HttpConnector for Connector {
 async fn ask(direct: &Direct, request: HttpRequest) -> Result<HttpResponse, BoxError> {
     let body = request.body().bytes().ok_or("the body is not in memory")?;
     let body = Bytes::copy_from_slice(body);
+    let (host, _path) = host_and_path(request.uri()).ok_or("there is no host")?;
+    let host = HeaderValue::from_str(host)?;
     let (mut head, _body) = request.try_into_http1x()?.into_parts();
-    // As it comes over HTTP/1.1, and as it is signed.
-    if let Some(authority) = head.uri.authority() {
-        let is_https = head.uri.scheme() == Some(&Scheme::HTTPS);
-        let default_port = if is_https { ":443" } else { ":80" };
-        let host = authority.as_str();
-        let host = host.strip_suffix(default_port).unwrap_or(host);
-        head.headers.insert(HOST, HeaderValue::from_str(host)?);
-    }
+    // As it comes over HTTP/1.1.
+    head.headers.insert(HOST, host);
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
     head.uri = target.parse()?;
     let request = axum::http::Request::from_parts(head, Body::from(body));

@@ -46,7 +46,7 @@ pub mod revocation;
 pub mod session;
 pub mod settings;
 pub mod shard;
-mod sigv4;
+pub mod sigv4;
 pub mod source;
 pub mod store;
 pub mod token;

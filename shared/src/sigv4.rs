@@ -52,11 +52,7 @@ impl SigV4 {
         let day = &date[..8];
         let token = self.credentials.session_token();
 
-        let (scheme, rest) = request.uri().split_once("://").ok_or("the endpoint is no URL")?;
-        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        // As it is sent.
-        let default_port = if scheme == "https" { ":443" } else { ":80" };
-        let host = host.strip_suffix(default_port).unwrap_or(host);
+        let (host, path) = host_and_path(request.uri()).ok_or("the endpoint is no URL")?;
         let headers = [
             ("content-type", request.headers().get("content-type")),
             ("host", Some(host)),
@@ -122,6 +118,14 @@ impl SigV4 {
             .into_iter()
             .fold(key(secret.as_bytes()), |by, part| key(hmac::sign(&by, part.as_bytes()).as_ref()))
     }
+}
+
+/// The host of a URL, as it is sent in the header `Host`: without the port that the scheme stands for. And its path.
+pub fn host_and_path(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let default_port = if scheme == "https" { ":443" } else { ":80" };
+    Some((host.strip_suffix(default_port).unwrap_or(host), path))
 }
 
 /// A text of which only the hash is needed.

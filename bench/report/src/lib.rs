@@ -1,5 +1,6 @@
 //! What was measured, as JSON: `bench` writes it, `cargo xtask bench` makes tables and charts of it.
 
+use clap::Args;
 use serde::{Deserialize, Serialize};
 
 /// All of one run.
@@ -177,20 +178,31 @@ pub struct Curve {
     pub points: Vec<Point>,
 }
 
-/// What AWS is like.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+/// What AWS is taken to be like; options of `bench`.
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
 pub struct Assumptions {
-    /// Median of a call's latency in milliseconds, log-normal.
+    /// Median of a call's latency in milliseconds, log-normal
+    #[arg(long, default_value_t = 8.0)]
     pub latency_median_ms: f64,
-    /// Standard deviation of the latency's natural logarithm.
+
+    /// Standard deviation of the latency's natural logarithm: at 0.5, one call in a hundred takes 3.2 times the median
+    #[arg(long, default_value_t = 0.5)]
     pub latency_sigma: f64,
-    /// Requests per second that an account is allowed, in the long run.
+
+    /// Requests per second that an account is allowed, in the long run
+    #[arg(long, default_value_t = 10_000.0)]
     pub requests_per_second: f64,
-    /// Requests that it is allowed at once.
+
+    /// Requests that it is allowed at once
+    #[arg(long, default_value_t = 5_000.0)]
     pub burst: f64,
-    /// New connections per second.
+
+    /// New connections per second
+    #[arg(long, default_value_t = 500.0)]
     pub connections_per_second: f64,
-    /// What passes between a record's arrival in the queue and the invocation for it, in milliseconds.
+
+    /// What passes between a record's arrival in the queue and the invocation for it, in milliseconds
+    #[arg(long, default_value_t = 30)]
     pub queue_ms: u64,
 }
 
