@@ -10,6 +10,7 @@ mod deploy;
 mod destroy;
 mod doctor;
 mod document;
+mod fidelity;
 mod fuzz;
 mod screenshot;
 mod site;
@@ -51,6 +52,8 @@ enum Task {
     Destroy(destroy::Destroy),
     /// Examine a deployment, and say how to mend what is wrong
     Doctor(doctor::Doctor),
+    /// Probe local-dev with the conformance suite, and write the README's table of what came of it
+    Fidelity,
     /// Feed hostile input to what reads it, for a while
     Fuzz(fuzz::Fuzz),
     /// Take the README's picture of the chat anew: docs/chat.png
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Task::Deploy(deploy) => deploy.run(),
         Task::Destroy(destroy) => destroy.run(),
         Task::Doctor(doctor) => doctor.run(),
+        Task::Fidelity => fidelity::write(),
         Task::Fuzz(fuzz) => fuzz.run(),
         Task::Screenshot => screenshot::take(),
         Task::Site(site) => site.run(),

@@ -20,6 +20,7 @@ use url::Url;
 #[derive(Parser)]
 #[command(version)]
 #[expect(clippy::doc_markdown, reason = "these texts are for a terminal")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 struct Options {
     /// HttpApi of template.yaml
     #[arg(long, value_name = "URL")]
@@ -69,6 +70,9 @@ struct Options {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Print a table for a document, by area
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
     /// Print what would be probed, and where each fact is known from
     #[arg(long)]
     list: bool,
@@ -86,7 +90,7 @@ async fn main() -> io::Result<ExitCode> {
     if options.list {
         return list(&probes, options.json).map(|()| ExitCode::SUCCESS);
     }
-    let json = options.json;
+    let (json, markdown) = (options.json, options.markdown);
     let target = target(options)?;
     if let Some(problem) = target.unreachable().await {
         writeln!(io::stderr().lock(), "conformance: {problem}")?;
@@ -96,6 +100,8 @@ async fn main() -> io::Result<ExitCode> {
     let mut out = io::stdout().lock();
     if json {
         writeln!(out, "{:#}", report::to_json(&outcomes))?;
+    } else if markdown {
+        report::write_markdown(&mut out, &outcomes)?;
     } else {
         report::write_table(&mut out, &outcomes)?;
     }

@@ -17,25 +17,26 @@ mod messages;
 
 use crate::probe::Probe;
 
+/// What belongs together: a title, and the probes of it.
+pub(crate) const AREAS: &[(&str, &[Probe])] = &[
+    ("WebSocket handshake", handshake::PROBES),
+    ("`$connect` events", connect_event::PROBES),
+    ("messages and routes", messages::PROBES),
+    ("frames", frames::PROBES),
+    ("ends of sockets", closing::PROBES),
+    ("`$disconnect`", disconnect::PROBES),
+    ("`@connections`", management::PROBES),
+    ("HTTP events", http_event::PROBES),
+    ("HTTP routes", http_routing::PROBES),
+    ("HTTP answers", http_answers::PROBES),
+    ("CORS", cors::PROBES),
+    ("quotas and throttling", limits::PROBES),
+    ("Lambda", lambda::PROBES),
+];
+
 /// All probes.
 pub fn all() -> impl Iterator<Item = &'static Probe> {
-    [
-        handshake::PROBES,
-        connect_event::PROBES,
-        messages::PROBES,
-        frames::PROBES,
-        closing::PROBES,
-        disconnect::PROBES,
-        management::PROBES,
-        http_event::PROBES,
-        http_routing::PROBES,
-        http_answers::PROBES,
-        cors::PROBES,
-        limits::PROBES,
-        lambda::PROBES,
-    ]
-    .into_iter()
-    .flatten()
+    AREAS.iter().flat_map(|(_, probes)| probes.iter())
 }
 
 #[cfg(test)]

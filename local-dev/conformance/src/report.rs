@@ -7,7 +7,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::probe::{Outcome, Probe};
+use crate::{
+    probe::{Evidence, Outcome, Probe},
+    probes::AREAS,
+};
 
 /// Writes a line for each probe, with what was seen where it is not what AWS does, and a sum.
 ///
@@ -34,6 +37,43 @@ pub fn write_table(out: &mut dyn Write, outcomes: &[(&Probe, Outcome)]) -> io::R
     }
     let sums: Vec<_> = sums.iter().map(|(word, count)| format!("{count} {word}")).collect();
     writeln!(out, "\n{} probes: {}", outcomes.len(), sums.join(", "))
+}
+
+/// What came of probes as a table for a document, a line for each area: how many do as AWS does, by how that is known. Names what
+/// differs below.
+///
+/// # Errors
+/// When `out` cannot be written to.
+pub fn write_markdown(out: &mut dyn Write, outcomes: &[(&Probe, Outcome)]) -> io::Result<()> {
+    let of = |name: &str| outcomes.iter().find(|(probe, _)| probe.name == name);
+    let row = |title: &str, probes: &[&Probe]| {
+        let is_ok = |probe: &&&Probe| matches!(of(probe.name), Some((_, Outcome::Ok)));
+        let share = |evidence: Option<Evidence>| {
+            let counts =
+                |probe: &&Probe| evidence.is_none_or(|evidence| probe.evidence == evidence);
+            let known: Vec<&Probe> = probes.iter().copied().filter(counts).collect();
+            match known.len() {
+                0 => "–".to_owned(),
+                all => format!("{} of {all}", known.iter().filter(is_ok).count()),
+            }
+        };
+        let [documented, captured, assumed] =
+            [Evidence::Documented, Evidence::Captured, Evidence::Assumed].map(|of| share(Some(of)));
+        format!("| {title} | {} | {documented} | {captured} | {assumed} |", share(None))
+    };
+    writeln!(out, "| what is probed | as AWS | AWS says so | seen on AWS | assumed of AWS |")?;
+    writeln!(out, "| --- | ---: | ---: | ---: | ---: |")?;
+    for (title, probes) in AREAS {
+        writeln!(out, "{}", row(title, &probes.iter().collect::<Vec<_>>()))?;
+    }
+    let all: Vec<&Probe> = AREAS.iter().flat_map(|(_, probes)| probes.iter()).collect();
+    writeln!(out, "{}", row("**all**", &all))?;
+    for (probe, outcome) in outcomes {
+        if let Outcome::Differs(_) | Outcome::Assumed(_) = outcome {
+            writeln!(out, "\n`{}` differs. On AWS: {}.", probe.name, probe.fact)?;
+        }
+    }
+    Ok(())
 }
 
 /// What came of each probe, as JSON.
