@@ -1,0 +1,90 @@
+//! The README, followed by somebody who has just cloned the repository.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use crate::{
+    document::Document,
+    {local_dev, root},
+};
+
+/// local-dev, as `cargo run` starts it, on a free port and in a folder of its own.
+struct Running {
+    child: Child,
+    port: String,
+    folder: tempfile::TempDir,
+}
+
+impl Running {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = Command::new(local_dev())
+            .args(["--port", "0", "--static-dir"])
+            .arg(root().join("static"))
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://127.0.0.1:");
+        let port = address.expect("it says where it listens").to_owned();
+        Self { child, port, folder }
+    }
+
+    /// What a command of the README prints, if it succeeds.
+    fn run(&self, command: &str, variables: &[(&str, &str)]) -> String {
+        let command = command.replace(":3000", &format!(":{}", self.port));
+        let output = Command::new("bash")
+            .args(["-c", &command])
+            .envs(variables.iter().copied())
+            .current_dir(&self.folder)
+            .output()
+            .unwrap();
+        let problem = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command}\n{problem}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+pub fn follows_the_readme() {
+    let readme = Document::read(&root().join("README.md"));
+    let shown: Vec<&str> = readme
+        .blocks
+        .iter()
+        .filter(|(language, _)| language == "sh")
+        .flat_map(|(_, block)| block.lines())
+        .collect();
+    let command = |start: &str| {
+        let found = shown.iter().find(|line| line.starts_with(start));
+        *found.unwrap_or_else(|| panic!("the README doesn't show {start}"))
+    };
+    let chat = Running::start();
+    assert!(chat.run(command("curl -i localhost:3000/auth/register"), &[]).contains(" 201 "));
+
+    let answer = chat.run(command("curl -s localhost:3000/auth/login"), &[]);
+    let tokens: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    let token = tokens["access_token"].as_str().unwrap();
+    let authorized = [("ACCESS_TOKEN", token)];
+    assert_eq!(chat.run(command("curl -s localhost:3000/auth/messages"), &authorized), "[]");
+
+    for page in ["/", "/_local"] {
+        let shown = chat.run(&format!("curl -sSf http://127.0.0.1:3000{page}"), &[]);
+        assert!(shown.contains("<title>"), "{page}: {shown}");
+    }
+    // What the README says is left in the folder.
+    for file in ["chat.db", "chat.db.jwt-secret"] {
+        assert!(chat.folder.path().join(file).is_file(), "{file}");
+    }
+}
