@@ -15,7 +15,10 @@ use shared::{
     store::Store,
 };
 
-use crate::{in_process, priority};
+use crate::{
+    demo::{self, Demo},
+    in_process, priority,
+};
 
 /// The chat's template, which the cloud deploys and local-dev serves.
 pub const TEMPLATE: &str = include_str!("../../infra/template.yaml");
@@ -91,11 +94,13 @@ impl Chat {
 }
 
 async fn bring_up_to_date(settings: &Settings) -> Result<(), StartError> {
-    let migrated = migrate::Migrate::new(settings).migrate().await.map_err(|error| {
-        StartError::Database(error.source().map_or_else(|| error.to_string(), causes))
-    })?;
+    let migrated = migrate::Migrate::new(settings).migrate().await.map_err(unusable)?;
     tracing::info!(steps_applied = migrated.steps_applied, "database is up to date");
     Ok(())
+}
+
+fn unusable(error: shared::Error) -> StartError {
+    StartError::Database(error.source().map_or_else(|| error.to_string(), causes))
 }
 
 /// Does for the chat's compiled functions what a deployment does: checks the settings, and brings the database up to date.
@@ -111,6 +116,18 @@ pub async fn prepare_for_bootstraps(lookup: Lookup) -> Result<(), StartError> {
     }
     Chat::start(lookup, Clock::system(), convert::identity).await?.close().await;
     Ok(())
+}
+
+/// Puts the demo into a database that is up to date.
+///
+/// # Errors
+/// When a setting is missing or bad, or the database cannot be used.
+pub async fn fill_with_demo(lookup: Lookup) -> Result<Demo, StartError> {
+    let settings = Settings::new(lookup, Clock::system(), 1)?;
+    let store = settings.store();
+    let filled = demo::fill(&store, &settings.hasher()?, settings.clock().now()).await;
+    store.close().await;
+    filled.map_err(unusable)
 }
 
 /// The parameters of the chat's template. What else the functions need they get from the settings, which go before what

@@ -17,11 +17,14 @@ use local_dev::{
     setup,
     setup::Setup,
     static_files::StaticFiles,
+    terminal::{self, Invocations, Screen},
 };
+use shared::settings::Lookup;
 use tokio::{
     select,
     time::{Instant, timeout_at},
 };
+use tracing::Level;
 
 /// The program ends within five seconds of being asked to.
 const END_TIME_MAX: Duration = Duration::from_millis(4900);
@@ -55,11 +58,17 @@ async fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
     let faults = cli.emulation.faults()?;
     let assumptions = cli.emulation.assume()?;
     let fallback = page(cli)?;
+    let has_page = fallback.is_some();
     let (bound, setup) = select! {
         started = start(cli) => started?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
-    let Setup { http_api, websocket_apis, queues, credentials, direct, tls, runner } = setup;
+    let screen = Screen::new(cli, &setup, bound.address(), has_page);
+    let is_read_by_people = terminal::is_read_by_people(&Lookup::environment());
+    // Who asks for less of a log than `info` doesn't want them.
+    let shows_invocations = is_read_by_people && tracing::enabled!(target: "gateway", Level::INFO);
+    let watcher = shows_invocations.then(|| Invocations::start().watcher());
+    let Setup { http_api, websocket_apis, queues, credentials, direct, tls, runner, .. } = setup;
     let credentials = (!cli.emulation.no_signatures).then_some(credentials);
     let gateway = Gateway {
         http_api,
@@ -71,13 +80,18 @@ async fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
         queues: queues.as_ref().map(Queues::served),
         credentials,
         direct,
+        watcher,
         tls,
     };
     let server = bound.serve(gateway);
     let polling = queues.map(|queues| queues.start(&server.invoker()));
     writeln!(stdout(), "listening on http://{}", server.local_addr())?;
     stdout().flush()?;
-    tracing::info!("what happens is shown at http://{}/_local", server.local_addr());
+    if is_read_by_people {
+        screen.show();
+    } else {
+        screen.log();
+    }
 
     signals.next().await;
     tracing::info!("closing sockets; press Ctrl-C again to exit at once");

@@ -9,9 +9,11 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 use gateway::Credentials;
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use secrecy::ExposeSecret;
 use shared::settings::Lookup;
+
+use crate::database;
 
 const DATABASE_URL: &str = "sqlite://chat.db";
 
@@ -111,12 +113,8 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
 
 /// Beside SQLite's file; in the working directory for a database elsewhere.
 fn secret_file(database_url: &str) -> PathBuf {
-    let file = database_url
-        .strip_prefix("sqlite://")
-        .or_else(|| database_url.strip_prefix("sqlite:"))
-        .and_then(|rest| rest.split('?').next())
-        .unwrap_or("chat");
-    PathBuf::from(format!("{}.jwt-secret", percent_decode_str(file).decode_utf8_lossy()))
+    let file = database::sqlite_file(database_url).unwrap_or_else(|| "chat".to_owned());
+    PathBuf::from(format!("{file}.jwt-secret"))
 }
 
 /// Reads the secret, or makes one and keeps it so that only its owner can read it. Of two programs that make one at

@@ -14,6 +14,8 @@ use crate::{
     certificate::Certificate,
     chat::{self, Chat, StartError},
     cli::{Cli, PushWay},
+    database,
+    demo::Demo,
     environment::{EnvVars, Environment},
     functions::Runner,
     invocation::InvocationLog,
@@ -38,6 +40,10 @@ pub struct Setup {
     pub tls: Option<Arc<ServerConfig>>,
     /// What runs the functions, to be shut down in the end.
     pub runner: Runner,
+    /// The chat's database, in words.
+    pub database: Option<String>,
+    /// What has become of the demo, if one was asked for.
+    pub demo: Option<Demo>,
 }
 
 /// Sets up what `cli` asks for, to be served at `address`.
@@ -50,7 +56,7 @@ pub async fn set_up(cli: &Cli, address: SocketAddr) -> Result<Setup, Box<dyn Err
     let credentials = Credentials::from_environment(|name| environment.get(name));
     let direct = Direct::default();
     let place = Place { cli, address, credentials: &credentials, direct: &direct };
-    let (template, mut runner) = match &cli.template.template {
+    let Project { template, mut runner, database, demo } = match &cli.template.template {
         None => place.chat(environment).await?,
         Some(file) => place.project(file, environment)?,
     };
@@ -72,7 +78,17 @@ pub async fn set_up(cli: &Cli, address: SocketAddr) -> Result<Setup, Box<dyn Err
         credentials,
         direct,
         runner,
+        database,
+        demo,
     })
+}
+
+/// What is behind the gateway.
+struct Project {
+    template: Template,
+    runner: Runner,
+    database: Option<String>,
+    demo: Option<Demo>,
 }
 
 /// What both kinds of projects are set up with.
@@ -85,7 +101,7 @@ struct Place<'a> {
 
 impl Place<'_> {
     /// This chat: its settings have defaults, and its functions are part of this program unless compiled ones are given.
-    async fn chat(&self, environment: Lookup) -> Result<(Template, Runner), Box<dyn Error>> {
+    async fn chat(&self, environment: Lookup) -> Result<Project, Box<dyn Error>> {
         let settings = settings::with_local_defaults(
             environment.clone(),
             self.cli.database_url.as_ref().map(ExposeSecret::expose_secret),
@@ -99,6 +115,11 @@ impl Place<'_> {
         template.warnings.clear();
         let dir = self.cli.functions.functions.as_deref();
         dir.map_or(Ok(()), check_folder)?;
+        let database_url = settings.get("DATABASE_URL").unwrap_or_default();
+        if self.cli.demo {
+            database::check_for_demo(&database_url)?;
+        }
+        let of_demo = settings.clone();
         let runner = match dir {
             None => {
                 let settings = queues::with_urls(settings, &template, self.address);
@@ -109,7 +130,8 @@ impl Place<'_> {
                 self.bootstraps(dir, settings::for_bootstraps(settings, environment)?)?
             }
         };
-        Ok((template, runner))
+        let demo = if self.cli.demo { Some(chat::fill_with_demo(of_demo).await?) } else { None };
+        Ok(Project { template, runner, database: Some(database::describe(&database_url)), demo })
     }
 
     /// The functions in this program. They post directly unless the command line says otherwise, or the setting
@@ -132,7 +154,7 @@ impl Place<'_> {
         &self,
         file: &Path,
         environment: Lookup,
-    ) -> Result<(Template, Runner), Box<dyn Error>> {
+    ) -> Result<Project, Box<dyn Error>> {
         let name = file.display().to_string();
         let text = fs::read_to_string(file)
             .map_err(|error| format!("--template {name}: {error}; it takes a SAM template"))?;
@@ -145,7 +167,8 @@ impl Place<'_> {
         let dir =
             dir.ok_or("--template needs --functions DIR, the folder of the compiled functions")?;
         check_folder(dir)?;
-        Ok((template, self.bootstraps(dir, environment)?))
+        let runner = self.bootstraps(dir, environment)?;
+        Ok(Project { template, runner, database: None, demo: None })
     }
 
     fn read(

@@ -87,7 +87,9 @@ pub fn start_to(
     if json {
         registry.with(lines.event_format(JsonLines)).try_init().ok();
     } else {
-        registry.with(lines.with_ansi(is_terminal)).try_init().ok();
+        // <https://no-color.org>
+        let has_colour = is_terminal && lookup.get("NO_COLOR").is_none();
+        registry.with(lines.with_ansi(has_colour)).try_init().ok();
     }
     Ok(())
 }

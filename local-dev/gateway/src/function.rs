@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{
+    ended::{Ended, Watcher},
     faults::{Fault, FaultSwitch},
     identifier::Identifier,
     journal::{Call, Entry, Journal},
@@ -94,6 +95,7 @@ pub struct Invoker {
     pub(crate) payload_bytes_max: usize,
     pub(crate) faults: Arc<FaultSwitch>,
     pub(crate) journal: Arc<Journal>,
+    pub(crate) watcher: Option<Watcher>,
     /// Every invocation that runs.
     pub(crate) tasks: TaskTracker,
 }
@@ -177,15 +179,26 @@ impl Invoker {
     }
 }
 
-/// Runs a function to its end and logs how it went.
+/// Runs a function to its end and tells how it went.
 async fn run(invoker: Invoker, invocation: Invocation) -> Result<Bytes, FunctionError> {
     let started = Instant::now();
     let entry = invocation.entry.clone();
-    let Call { id, request_id, function, .. } = &entry.record().call;
-    let result = handle(&invoker, function, invocation).await;
-    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let result = handle(&invoker, &entry.record().call.function, invocation).await;
+    let duration = started.elapsed();
+    let ended = Ended { entry: &entry, duration, result: &result };
+    match &invoker.watcher {
+        Some(watcher) => watcher(&ended),
+        None => log(&ended),
+    }
+    entry.end(result.as_ref().map(Bytes::clone).map_err(ToString::to_string));
+    result
+}
+
+fn log(ended: &Ended<'_>) {
+    let Call { id, request_id, function, .. } = &ended.entry.record().call;
+    let duration_ms = u64::try_from(ended.duration.as_millis()).unwrap_or(u64::MAX);
     let name = &*function.name;
-    match &result {
+    match ended.result {
         Ok(_) => tracing::info!(
             function = name, %request_id, invocation_id = id, duration_ms, outcome = "ok", "invocation"
         ),
@@ -199,8 +212,6 @@ async fn run(invoker: Invoker, invocation: Invocation) -> Result<Bytes, Function
             "invocation"
         ),
     }
-    entry.end(result.as_ref().map(Bytes::clone).map_err(ToString::to_string));
-    result
 }
 
 /// Has the function handle the event, unless a fault prevents it.
@@ -269,6 +280,7 @@ mod tests {
             payload_bytes_max: PAYLOAD_BYTES_MAX,
             faults: Arc::new(FaultSwitch::new(Faults::default())),
             journal: Arc::new(Journal::new()),
+            watcher: None,
             tasks: TaskTracker::new(),
         };
         let request_id = Identifier::mint(Timestamp::now());

@@ -47,6 +47,7 @@ use crate::{
     journal::{Entry, INVOCATIONS_MAX},
     request::Peer,
 };
+pub(crate) use view::status;
 use view::{ConnectionView, Summary};
 
 /// Sent with every answer. Scripts, styles and connections come from the same origin, nobody may frame the page, no form

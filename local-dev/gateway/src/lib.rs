@@ -16,6 +16,7 @@ mod connections_api;
 mod cors;
 mod courier;
 mod direct;
+mod ended;
 mod ending;
 pub mod faults;
 mod frame_stream;
@@ -68,6 +69,7 @@ pub use self::{
     authorizer::{Authorizer, IdentitySource, IdentitySourceError},
     cors::{Cors, CorsError},
     direct::{Answer, Direct},
+    ended::{Ended, Watcher},
     faults::{Fault, Faults},
     function::{Function, FunctionError, Invocation, InvokeError, Invoker},
     http_api::{HttpApi, HttpApiError, HttpRoute},
@@ -106,6 +108,8 @@ pub struct Gateway {
     pub credentials: Option<Credentials>,
     /// What lets functions in this program post to connections without HTTP.
     pub direct: Direct,
+    /// What hears of each invocation that has ended. Without it, the log does.
+    pub watcher: Option<Watcher>,
     /// With it, the port takes TLS, too: a function that takes the management API's address from its event calls
     /// `https://…`, which is what it is on AWS.
     pub tls: Option<Arc<ServerConfig>>,
@@ -145,6 +149,7 @@ impl RunningGateway {
             queues,
             credentials,
             direct,
+            watcher,
             tls: _,
         } = gateway;
         let tasks = TaskTracker::new();
@@ -154,6 +159,7 @@ impl RunningGateway {
             payload_bytes_max: limits.payload_bytes_max,
             faults: Arc::clone(&faults),
             journal: Arc::clone(&journal),
+            watcher,
             tasks: tasks.clone(),
         };
         let gateway = Arc::new(Self {

@@ -58,6 +58,10 @@ pub struct Cli {
         conflicts_with_all = ["template", "functions"])]
     pub push: PushWay,
 
+    /// Put a few users who have talked for some days into an empty database. Their names and their password are shown
+    #[arg(long, conflicts_with = "template")]
+    pub demo: bool,
+
     /// What is served.
     #[command(flatten)]
     pub template: TemplateOptions,

@@ -53,6 +53,7 @@ mod checker;
 mod concurrency;
 mod contract;
 mod day;
+mod demo;
 mod deployments;
 mod described;
 mod dsql;
@@ -187,6 +188,7 @@ fn all_stories() -> impl Iterator<Item = Story> {
         operations::stories(),
         checker::stories(),
         day::stories(),
+        demo::stories(),
         concurrency::stories(),
         leaks::stories(),
         processes::stories(),

@@ -36,6 +36,17 @@ impl Store {
         if rows == 1 { Ok(()) } else { Err(Error::UsernameTaken(username.as_str().to_owned())) }
     }
 
+    /// Whether nobody has ever registered, so that nothing was ever said either.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn has_no_users(&self) -> Result<bool> {
+        let any: Option<i64> = with_db!(self.reader, |db| {
+            sqlx::query_scalar("select created_at from users limit 1").fetch_optional(db).await
+        })?;
+        Ok(any.is_none())
+    }
+
     /// A user's password hash.
     ///
     /// # Errors

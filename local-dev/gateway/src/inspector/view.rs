@@ -105,7 +105,7 @@ impl Summary {
 }
 
 /// The `statusCode` of a response.
-fn status(response: &Bytes) -> Option<u16> {
+pub(crate) fn status(response: &Bytes) -> Option<u16> {
     #[derive(Deserialize)]
     struct Document {
         #[serde(rename = "statusCode")]
