@@ -4,18 +4,17 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
     convert,
-    error::Error,
 };
 
 use gateway::Function;
 use shared::{
     clock::Clock,
-    error::causes,
     settings::{Lookup, SettingError, Settings},
     store::Store,
 };
 
 use crate::{
+    database,
     demo::{self, Demo},
     in_process, priority,
 };
@@ -32,8 +31,8 @@ pub enum StartError {
     /// A setting is missing or bad.
     #[error(transparent)]
     Setting(#[from] SettingError),
-    /// The database is away, or refuses the schema.
-    #[error("the database cannot be used: {0}; check DATABASE_URL")]
+    /// The database is away, or refuses the schema. This says why, and what to do about it.
+    #[error("{0}")]
     Database(String),
 }
 
@@ -53,10 +52,11 @@ impl Chat {
         clock: Clock,
         posting: impl FnOnce(Settings) -> Settings,
     ) -> Result<Self, StartError> {
+        let database_url = lookup.get("DATABASE_URL").unwrap_or_default();
         let settings = posting(Settings::new(lookup, clock, DATABASE_CONNECTIONS)?)
             .with_hashing_begun_by(priority::lower);
         let functions = in_process::functions(&|_| Ok(settings.clone()))?;
-        bring_up_to_date(&settings).await?;
+        bring_up_to_date(&settings, &database_url).await?;
         Ok(Self { functions, stores: vec![settings.store()] })
     }
 
@@ -93,14 +93,19 @@ impl Chat {
     }
 }
 
-async fn bring_up_to_date(settings: &Settings) -> Result<(), StartError> {
+async fn bring_up_to_date(settings: &Settings, database_url: &str) -> Result<(), StartError> {
+    let unusable = |error| StartError::Database(database::explain(&error, database_url));
     let migrated = migrate::Migrate::new(settings).migrate().await.map_err(unusable)?;
     tracing::info!(steps_applied = migrated.steps_applied, "database is up to date");
+    let newer = settings.store().steps_of_newer_versions().await.map_err(unusable)?;
+    if newer > 0 {
+        tracing::warn!(
+            steps = newer,
+            "a newer version of this program has changed the database: what it has added is not seen here; \
+             update this one, or name another database in DATABASE_URL"
+        );
+    }
     Ok(())
-}
-
-fn unusable(error: shared::Error) -> StartError {
-    StartError::Database(error.source().map_or_else(|| error.to_string(), causes))
 }
 
 /// Does for the chat's compiled functions what a deployment does: checks the settings, and brings the database up to date.
@@ -118,16 +123,27 @@ pub async fn prepare_for_bootstraps(lookup: Lookup) -> Result<(), StartError> {
     Ok(())
 }
 
+/// What compiles the chat's functions so that they run here.
+pub fn build_command(is_on_sqlite: bool) -> &'static str {
+    match (cfg!(target_arch = "x86_64"), is_on_sqlite) {
+        (true, true) => "cargo xtask build --x86-64 --sqlite",
+        (true, false) => "cargo xtask build --x86-64",
+        (false, true) => "cargo xtask build --sqlite",
+        (false, false) => "cargo xtask build",
+    }
+}
+
 /// Puts the demo into a database that is up to date.
 ///
 /// # Errors
 /// When a setting is missing or bad, or the database cannot be used.
 pub async fn fill_with_demo(lookup: Lookup) -> Result<Demo, StartError> {
+    let database_url = lookup.get("DATABASE_URL").unwrap_or_default();
     let settings = Settings::new(lookup, Clock::system(), 1)?;
     let store = settings.store();
     let filled = demo::fill(&store, &settings.hasher()?, settings.clock().now()).await;
     store.close().await;
-    filled.map_err(unusable)
+    filled.map_err(|error| StartError::Database(database::explain(&error, &database_url)))
 }
 
 /// The parameters of the chat's template. What else the functions need they get from the settings, which go before what

@@ -22,28 +22,35 @@ const IN_PATHS: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#');
 
 /// The secret that signs tokens can be neither read nor kept.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot keep the secret for tokens in {} ({source}); make that possible, or set JWT_SECRET", path.display())]
+#[error(
+    "cannot keep the secret for tokens in {} ({source}); make that possible, put the database elsewhere with \
+     --database-url sqlite://FILE, or set JWT_SECRET to 32 characters or more",
+    path.display()
+)]
 pub struct SecretError {
     path: PathBuf,
     source: io::Error,
 }
 
-/// The settings of `environment`, with defaults for a chat on this machine at `address`: SQLite in the working
-/// directory unless `database_url` says otherwise, a secret kept beside the database, the gateway's own
-/// `@connections` API, and what that is signed with.
+/// The database's URL: that of the command line, or else of the environment, or else SQLite in the working directory.
+pub fn database_url(environment: &Lookup, option: Option<&str>) -> String {
+    option
+        .map(str::to_owned)
+        .or_else(|| environment.get("DATABASE_URL"))
+        .unwrap_or_else(|| DATABASE_URL.to_owned())
+}
+
+/// The settings of `environment`, with defaults for a chat on this machine at `address`: a secret kept beside the
+/// database, the gateway's own `@connections` API, and what that is signed with.
 ///
 /// # Errors
 /// When the secret can be neither read nor made.
 pub fn with_local_defaults(
     environment: Lookup,
-    database_url: Option<&str>,
+    database_url: String,
     address: SocketAddr,
     credentials: &Credentials,
 ) -> Result<Lookup, SecretError> {
-    let database_url = database_url
-        .map(str::to_owned)
-        .or_else(|| environment.get("DATABASE_URL"))
-        .unwrap_or_else(|| DATABASE_URL.to_owned());
     let secret = match environment.get("JWT_SECRET") {
         Some(secret) => secret,
         None => keep_secret(&secret_file(&database_url))?,

@@ -56,7 +56,7 @@ pub async fn set_up(cli: &Cli, address: SocketAddr) -> Result<Setup, Box<dyn Err
     let credentials = Credentials::from_environment(|name| environment.get(name));
     let direct = Direct::default();
     let place = Place { cli, address, credentials: &credentials, direct: &direct };
-    let Project { template, mut runner, database, demo } = match &cli.template.template {
+    let Project { template, mut runner, database, demo, built_by } = match &cli.template.template {
         None => place.chat(environment).await?,
         Some(file) => place.project(file, environment)?,
     };
@@ -64,7 +64,10 @@ pub async fn set_up(cli: &Cli, address: SocketAddr) -> Result<Setup, Box<dyn Err
         tracing::warn!("{warning}");
     }
     tracing::debug!(passed_over = ?template.passed_over, "what makes no difference here");
-    let functions = runner.functions(&template)?;
+    let functions = runner.functions(&template).map_err(|error| match built_by {
+        Some(command) => format!("{error}; those of this chat with `{command}`"),
+        None => error.to_string(),
+    })?;
     let account = cli.limits.limits().request_rate;
     let mut websocket_apis = apis::websocket_apis(&template, &functions, account)?;
     for api in &mut websocket_apis {
@@ -87,6 +90,8 @@ pub async fn set_up(cli: &Cli, address: SocketAddr) -> Result<Setup, Box<dyn Err
 struct Project {
     template: Template,
     runner: Runner,
+    /// What makes its compiled functions, if that is known.
+    built_by: Option<&'static str>,
     database: Option<String>,
     demo: Option<Demo>,
 }
@@ -102,9 +107,12 @@ struct Place<'a> {
 impl Place<'_> {
     /// This chat: its settings have defaults, and its functions are part of this program unless compiled ones are given.
     async fn chat(&self, environment: Lookup) -> Result<Project, Box<dyn Error>> {
+        let option = self.cli.database_url.as_ref().map(ExposeSecret::expose_secret);
+        let database_url = settings::database_url(&environment, option);
+        database::check(&database_url, self.cli.demo)?;
         let settings = settings::with_local_defaults(
             environment.clone(),
-            self.cli.database_url.as_ref().map(ExposeSecret::expose_secret),
+            database_url.clone(),
             self.address,
             self.credentials,
         )?;
@@ -115,10 +123,6 @@ impl Place<'_> {
         template.warnings.clear();
         let dir = self.cli.functions.functions.as_deref();
         dir.map_or(Ok(()), check_folder)?;
-        let database_url = settings.get("DATABASE_URL").unwrap_or_default();
-        if self.cli.demo {
-            database::check_for_demo(&database_url)?;
-        }
         let of_demo = settings.clone();
         let runner = match dir {
             None => {
@@ -131,7 +135,13 @@ impl Place<'_> {
             }
         };
         let demo = if self.cli.demo { Some(chat::fill_with_demo(of_demo).await?) } else { None };
-        Ok(Project { template, runner, database: Some(database::describe(&database_url)), demo })
+        Ok(Project {
+            template,
+            runner,
+            built_by: Some(chat::build_command(database::sqlite_file(&database_url).is_some())),
+            database: Some(database::describe(&database_url)),
+            demo,
+        })
     }
 
     /// The functions in this program. They post directly unless the command line says otherwise, or the setting
@@ -150,11 +160,7 @@ impl Place<'_> {
     }
 
     /// Any other project: nothing of the chat is in it.
-    fn project(
-        &self,
-        file: &Path,
-        environment: Lookup,
-    ) -> Result<Project, Box<dyn Error>> {
+    fn project(&self, file: &Path, environment: Lookup) -> Result<Project, Box<dyn Error>> {
         let name = file.display().to_string();
         let text = fs::read_to_string(file)
             .map_err(|error| format!("--template {name}: {error}; it takes a SAM template"))?;
@@ -168,7 +174,7 @@ impl Place<'_> {
             dir.ok_or("--template needs --functions DIR, the folder of the compiled functions")?;
         check_folder(dir)?;
         let runner = self.bootstraps(dir, environment)?;
-        Ok(Project { template, runner, database: None, demo: None })
+        Ok(Project { template, runner, built_by: None, database: None, demo: None })
     }
 
     fn read(

@@ -18,8 +18,8 @@ use shared::{
     token::{SessionId, TokenId},
 };
 
-use self::talk::{Sitting, TALK};
 pub use self::talk::USERNAMES;
+use self::talk::{Sitting, TALK};
 
 /// The password of all of its users. It is no secret.
 pub const PASSWORD: &str = "just-a-demo";

@@ -100,8 +100,7 @@ async fn summarise(shared: Arc<Shared>) {
         shared.left_out.notified().await;
         let ends = shared.second().began + SECOND;
         sleep_until(ends).await;
-        let second =
-            std::mem::replace(&mut *shared.second(), Second::beginning_at(Instant::now()));
+        let second = std::mem::replace(&mut *shared.second(), Second::beginning_at(Instant::now()));
         write(&second.summary());
     }
 }

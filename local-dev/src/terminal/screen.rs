@@ -1,10 +1,6 @@
 //! The first screen: where everything is, and what differs from the usual.
 
-use std::{
-    fmt::Write as _,
-    io::Write as _,
-    net::SocketAddr,
-};
+use std::{fmt::Write as _, io::Write as _, net::SocketAddr};
 
 use anstyle::{AnsiColor, Style};
 

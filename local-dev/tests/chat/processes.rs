@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection};
 
 use crate::{
     Needs,
@@ -25,7 +26,9 @@ crate::stories! {
     bad_settings_stop_the_program_with_one_line,
     a_database_that_is_away_stops_the_program_with_one_line;
     Needs::InProcess;
-    the_secret_is_kept_beside_the_database,
+    the_secret_is_kept_beside_the_database;
+    Needs::Postgres;
+    a_server_that_refuses_stops_the_program_with_the_remedy
 }
 
 async fn messages_survive_kill_9(world: World) {
@@ -149,13 +152,58 @@ async fn bad_settings_stop_the_program_with_one_line(world: World) {
     }
 }
 
+async fn a_server_that_refuses_stops_the_program_with_the_remedy(world: World) {
+    let url = url::Url::parse(world.database_url()).unwrap();
+    let changed = |change: &dyn Fn(&mut url::Url)| {
+        let mut url = url.clone();
+        change(&mut url);
+        url.to_string()
+    };
+    // A server's roles are those of all its databases.
+    let role = format!("reader_{:016x}", rand::random::<u64>());
+    let mut admin = PgConnection::connect(url.as_str()).await.unwrap();
+    admin.execute(sqlx::AssertSqlSafe(format!("create role {role}"))).await.unwrap();
+    for (url, problem, remedy) in [
+        (
+            changed(&|url| url.set_username("nobody_has_this_name").unwrap()),
+            "the server does not let this user in",
+            "check user and password in DATABASE_URL",
+        ),
+        (
+            changed(&|url| url.set_path("no_such_database")),
+            "the server has no database of that name",
+            "make it, for example with createdb, or check the name in DATABASE_URL",
+        ),
+        (
+            changed(&|url| {
+                url.query_pairs_mut().append_pair("options[role]", &role);
+            }),
+            "the user may not make tables there",
+            "have the database's owner run: grant create on schema public to USER",
+        ),
+    ] {
+        let settings = [("DATABASE_URL", url.as_str()), ("BCRYPT_COST", "10"), ("LOG", "error")];
+        let (status, stdout, stderr) = run_to_end(&world, &settings).await;
+        assert_eq!((status.code(), stdout.as_str()), (Some(1), ""), "{stderr}");
+        assert!(
+            stderr.starts_with("local-dev: the database cannot be used: PostgreSQL, "),
+            "{stderr}"
+        );
+        assert!(stderr.ends_with(&format!(": {problem}; {remedy}\n")), "{stderr}");
+        assert!(!stderr.contains("hunter2"), "{stderr}");
+    }
+    admin.execute(sqlx::AssertSqlSafe(format!("drop role {role}"))).await.unwrap();
+}
+
 async fn a_database_that_is_away_stops_the_program_with_one_line(world: World) {
     // Nobody listens on port 1.
     let url = "postgres://chat:hunter2@127.0.0.1:1/chat";
     let (status, stdout, stderr) =
         run_to_end(&world, &[("DATABASE_URL", url), ("BCRYPT_COST", "10")]).await;
     assert_eq!((status.code(), stdout.as_str()), (Some(1), ""), "{stderr}");
-    assert!(stderr.starts_with("local-dev: the database cannot be used: "), "{stderr}");
-    assert!(stderr.trim_end().ends_with("; check DATABASE_URL"), "{stderr}");
+    let says = "local-dev: the database cannot be used: PostgreSQL, chat on 127.0.0.1:1: ";
+    assert!(stderr.starts_with(says), "{stderr}");
+    let remedy = "; start PostgreSQL there, or check host and port in DATABASE_URL";
+    assert!(stderr.trim_end().ends_with(remedy), "{stderr}");
     assert!(!stderr.contains("hunter2"), "{stderr}");
 }

@@ -6,7 +6,10 @@
 use serde::Serialize;
 
 use super::{Again, Pool, Store, with_db};
-use crate::{clock::Clock, error::Result};
+use crate::{
+    clock::Clock,
+    error::{Error, Result},
+};
 
 /// Every step in order. A step's number is its place, from 1.
 const STEPS: &[&str] = &[
@@ -64,6 +67,21 @@ impl Store {
         let steps_pending =
             (1_i64..).zip(STEPS).filter(|(step, _)| !applied.contains(step)).count();
         Ok(Status { steps: STEPS.len(), steps_pending, database: self.database() })
+    }
+
+    /// How many steps were applied that only a newer version knows. Steps only add, so what this one knows is there still.
+    ///
+    /// # Errors
+    /// When the database is away, or was never migrated.
+    pub async fn steps_of_newer_versions(&self) -> Result<u64> {
+        let steps = i64::try_from(STEPS.len()).map_err(Error::internal)?;
+        let newer: i64 = with_db!(self.reader, |db| {
+            sqlx::query_scalar("select count(*) from schema_migrations where step > $1")
+                .bind(steps)
+                .fetch_one(db)
+                .await
+        })?;
+        u64::try_from(newer).map_err(Error::internal)
     }
 
     /// Brings the schema up to date and says how many steps that took. Safe when several programs do it at once.

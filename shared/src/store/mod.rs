@@ -17,6 +17,7 @@ mod send_rates;
 mod sessions;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod trouble;
 mod users;
 
 use std::{sync::Arc, time::Duration};
@@ -27,6 +28,7 @@ pub use messages::{Appended, Drafts, Outcome, Page, PageRequest};
 pub use migrations::{Database, Status};
 pub use roles::{Privilege, ROLES, Role, RoleArns};
 pub use sessions::{NewSession, Refreshed};
+pub use trouble::Trouble;
 
 use aws_credential_types::Credentials;
 
