@@ -22,6 +22,8 @@ const RENEW_BEFORE_SECS = 60;
 export const RETRIES_MAX = 3;
 /** … unless that is so late that the user should hear of it. */
 export const RETRY_UNHEARD_SECS_MAX = 10;
+/** How many names the server gives at once. */
+const USERS_MAX = 200;
 /** Our errors are a sentence or a few. */
 const DETAIL_LENGTH_MAX = 1_000;
 
@@ -131,6 +133,16 @@ export class Api {
     const page = await this.#get(`/auth/messages?${query}`);
     if (!Array.isArray(page) || page.length > cursor.limit) throw new Unreachable();
     return page.filter(isMessage);
+  }
+
+  /**
+   * How many people are here, and the names of the first 200.
+   * @returns {Promise<{count: number, users: string[]}>}
+   */
+  async presence() {
+    const answer = await this.#get(`/auth/presence?limit=${USERS_MAX}`);
+    if (!isPresence(answer)) throw new Unreachable();
+    return { count: answer.count, users: answer.users };
   }
 
   /** An access token good for a handshake, which cannot tell a browser why it was refused. */
@@ -286,6 +298,15 @@ function apiError(response, json) {
     ? `The server could not do this (${response.status}). Please try again in a moment.`
     : said;
   return new ApiError(response.status, detail, fields, retryAfterSecs(response));
+}
+
+/** @param {any} value */
+function isPresence(value) {
+  return (
+    Number.isSafeInteger(value?.count) && Array.isArray(value.users) &&
+    value.users.length <= Math.min(value.count, USERS_MAX) &&
+    value.users.every((/** @type {any} */ user) => typeof user === "string")
+  );
 }
 
 /** @param {any} value */

@@ -4,14 +4,17 @@
  *
  * @import { Reason } from "./session.js"
  */
+import { Alerts } from "./alerts.js";
 import { Api } from "./api.js";
 import * as chat from "./chat.js";
 import { config } from "./config.js";
 import { Outbox } from "./outbox.js";
+import { Presence } from "./presence.js";
 import { Room } from "./room.js";
 import { Session, openStorage } from "./session.js";
 import * as signIn from "./sign-in.js";
 import { ChatSocket } from "./socket.js";
+import { Typing } from "./typing.js";
 import { find } from "./view.js";
 
 /** @type {Record<Reason, string>} */
@@ -23,8 +26,10 @@ const NOTICES = {
 };
 
 const root = find(document, "[data-root]");
-const session = new Session(openStorage(() => window.localStorage));
+const storage = openStorage(() => window.localStorage);
+const session = new Session(storage);
 const tabStorage = openStorage(() => window.sessionStorage);
+const alerts = new Alerts({ storage });
 const api = new Api({
   base: config.httpBase,
   session,
@@ -60,11 +65,10 @@ function showChat(username) {
     isOnLine: () => navigator.onLine,
   });
   const room = new Room({ api, socket, outbox: new Outbox(tabStorage, username), username });
-  const unmount = chat.mount(root, {
-    room,
-    storage: tabStorage,
-    signOut: () => api.logout(),
-  });
+  const presence = new Presence({ api, socket, isInSight: () => document.visibilityState === "visible" });
+  const typing = new Typing(socket);
+  const signOut = () => api.logout();
+  const unmount = chat.mount(root, { room, presence, typing, alerts, tabStorage, storage, signOut });
 
   const shown = new AbortController();
   const { signal } = shown;
@@ -74,10 +78,15 @@ function showChat(username) {
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && socket.wake(), { signal });
   // A closed tab takes its unsent messages with it.
   window.addEventListener("beforeunload", (event) => room.unsent > 0 && event.preventDefault(), { signal });
+  // First those that only listen: the room's start opens the socket.
+  presence.start();
+  typing.start();
   room.start();
 
   return () => {
     shown.abort();
+    presence.stop();
+    typing.stop();
     room.stop();
     unmount();
   };

@@ -3,14 +3,23 @@
  * The view of the chat. It renders from the room; whatever people wrote goes in as text, never as
  * markup.
  *
+ * @import { Alerts } from "./alerts.js"
+ * @import { Presence } from "./presence.js"
  * @import { Room } from "./room.js"
  * @import { Message } from "./timeline.js"
  * @import { Pending } from "./outbox.js"
  * @import { KeyValue } from "./session.js"
  * @import { ConnectionState } from "./socket.js"
+ * @import { Typing } from "./typing.js"
  */
-import { TEXT_CHARACTERS_MAX, isBlank, textCharacters, textProblem } from "./rules.js";
-import { find, fromTemplate, inSeconds, setProblem, setText } from "./view.js";
+import { Announcer } from "./announcer.js";
+import { Composer } from "./composer.js";
+import { MessageList } from "./message-list.js";
+import { showPeople } from "./people.js";
+import { showSettings } from "./settings.js";
+import { typingWords } from "./typing.js";
+import { Unread } from "./unread.js";
+import { find, fromTemplate, inSeconds, setText } from "./view.js";
 
 /** @type {Record<ConnectionState, string>} */
 const STATE_WORDS = {
@@ -19,58 +28,65 @@ const STATE_WORDS = {
   reconnecting: "Reconnecting…",
   offline: "Offline",
 };
-/** This close to the end counts as reading the newest message. */
-const BOTTOM_PX = 80;
+/** How long it is said that the line is good again. */
+const BACK_ONLINE_MS = 5_000;
 /** This close to the start the page before is fetched. */
 const TOP_PX = 200;
-/** How long a screen reader may take to see what has changed. */
-const HUSH_MS = 500;
+/** Scrolled back by so many heights of the window, there is a button that leads back. */
+const PAGES_BACK = 1;
 const RENDER_WITHIN_MS = 100;
 const COUNTDOWN_MS = 1_000;
-const COUNTER_FROM = TEXT_CHARACTERS_MAX - 200;
-const HUES = 6;
+const TITLE = "Lambda Chat";
+const TITLE_COUNT_MAX = 99;
 
 /**
  * @param {HTMLElement} root
  * @param {object} deps
  * @param {Room} deps.room
- * @param {KeyValue} deps.storage  keeps the draft over a reload
+ * @param {Presence} deps.presence
+ * @param {Typing} deps.typing
+ * @param {Alerts} deps.alerts
+ * @param {KeyValue} deps.tabStorage  keeps the draft over a reload
+ * @param {KeyValue} deps.storage  keeps where reading stopped
  * @param {() => void} deps.signOut
  * @returns {() => void} takes the view away
  */
-export function mount(root, { room, storage, signOut }) {
+export function mount(root, { room, presence, typing, alerts, tabStorage, storage, signOut }) {
   const view = fromTemplate("chat");
   const status = find(view, '[data-status="connection"]');
   const scroller = find(view, '[data-part="scroller"]');
-  const messageList = find(view, '[data-list="messages"]');
   const pendingList = find(view, '[data-list="pending"]');
   /** @type {HTMLButtonElement} */
   const older = find(view, '[data-action="load-older"]');
   const jump = find(view, '[data-action="jump"]');
-  /** @type {HTMLFormElement} */
-  const form = find(view, "[data-form]");
-  /** @type {HTMLTextAreaElement} */
-  const textArea = find(form, "[name=text]");
-  const counter = find(view, '[data-part="counter"]');
-  const counterStatus = find(view, '[data-part="counter-status"]');
+  const typingStatus = find(view, '[data-part="typing"]');
   const waitStatus = find(view, '[data-part="wait-status"]');
   const notice = find(view, "[data-notice]");
-  const draftKey = `lambda-chat.draft.${room.username}`;
+  const list = new MessageList(view, room.username);
+  const announcer = new Announcer(find(view, '[data-part="announcer"]'), room.username);
+  const readKey = `lambda-chat.read.${room.username}`;
+  const unread = new Unread(room.username, readId(storage.getItem(readKey)));
+  const composer = new Composer(view, {
+    username: room.username,
+    storage: tabStorage,
+    send: (text) => send(text),
+    typed: () => typing.typed(),
+  });
 
   const mounted = new AbortController();
-  /** Whether the end of the list stays in sight as it grows. */
-  let following = true;
   let signOutWarning = "";
-  let renderedDay = "";
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let hushTimer;
+  let lastConnection = room.connection;
+  /** Until when it is said that the line is good again. */
+  let backOnlineUntil = 0;
   let renderFrame = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let renderTimer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let countdownTimer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let backOnlineTimer;
 
-  /** Once for all that changes within a frame: each rendering measures the whole list. */
+  /** Once for all that changes within a frame: each rendering measures the list. */
   function renderSoon() {
     if (renderTimer !== undefined) return;
     renderFrame = requestAnimationFrame(render);
@@ -87,29 +103,29 @@ export function mount(root, { room, storage, signOut }) {
 
   function render() {
     renderNoMore();
-    const anchor = messageList.firstElementChild;
-    const anchorTop = anchor?.getBoundingClientRect().top ?? 0;
-
+    lookForUnread();
     renderStatus();
-    renderEdges();
-    const appended = renderMessages();
-    renderPending();
+    list.render(room.messages, unread.firstNewId(room.messages), () => {
+      renderEdges();
+      renderPending();
+    });
+    renderUnread();
     renderWait();
     renderNotice();
-
-    if (following) {
-      scroller.scrollTop = scroller.scrollHeight;
-    } else {
-      // What came in above must not move what is being read.
-      if (anchor) scroller.scrollTop += anchor.getBoundingClientRect().top - anchorTop;
-      if (appended) jump.hidden = false;
-    }
     loadOlderIfNear();
   }
 
   function renderStatus() {
-    status.dataset.state = room.connection;
-    setText(status, STATE_WORDS[room.connection]);
+    const { connection } = room;
+    if (connection === "online" && (lastConnection === "reconnecting" || lastConnection === "offline")) {
+      backOnlineUntil = Date.now() + BACK_ONLINE_MS;
+      clearTimeout(backOnlineTimer);
+      backOnlineTimer = setTimeout(renderSoon, BACK_ONLINE_MS);
+    }
+    lastConnection = connection;
+    status.dataset.state = connection;
+    const isBack = connection === "online" && Date.now() < backOnlineUntil;
+    setText(status, isBack ? "Back online" : STATE_WORDS[connection]);
   }
 
   function renderEdges() {
@@ -122,49 +138,28 @@ export function mount(root, { room, storage, signOut }) {
     setText(older, room.olderFailed ? "Older messages could not be loaded. Try again" : words);
   }
 
-  /** History is not news: a screen reader need not read it out. */
-  function hush() {
-    scroller.setAttribute("aria-live", "off");
-    clearTimeout(hushTimer);
-    hushTimer = setTimeout(() => scroller.setAttribute("aria-live", "polite"), HUSH_MS);
-  }
-
-  /** Adds the rows that are lacking at either end. Returns whether any came at the bottom. */
-  function renderMessages() {
-    const { messages } = room;
-    const day = new Date().toDateString();
-    if (day !== renderedDay) {
-      // "10:15" was today's until midnight.
-      for (const time of messageList.querySelectorAll("time")) setText(time, shortTime(time.dateTime));
-      renderedDay = day;
+  function lookForUnread() {
+    if (!room.loaded) return;
+    const { readId: before } = unread;
+    unread.look(room.messages, isInSight() && list.following);
+    if (unread.readId === before) return;
+    try {
+      storage.setItem(readKey, String(unread.readId));
+    } catch {
+      // A full storage: it is still in memory.
     }
-    const first = rowId(messageList.firstElementChild);
-    const last = rowId(messageList.lastElementChild);
-    const above = first === 0 ? 0 : messages.findIndex(({ id }) => id === first);
-    const below = messages.findLastIndex(({ id }) => id <= last) + 1;
-    // The first page comes when nothing has been hushed yet.
-    if (above > 0 || (room.loaded && hushTimer === undefined)) hush();
-    messageList.prepend(...messages.slice(0, above).map(messageRow));
-    messageList.append(...messages.slice(below).map(messageRow));
-    return below < messages.length;
   }
 
-  /** @param {Message} message */
-  function messageRow({ id, username, text, sent_at }) {
-    const row = fromTemplate("message");
-    row.dataset.messageId = String(id);
-    row.toggleAttribute("data-own", username === room.username);
-    const avatar = find(row, '[data-part="avatar"]');
-    avatar.textContent = username.slice(0, 1).toUpperCase();
-    avatar.dataset.hue = String(hue(username));
-    find(row, '[data-part="author"]').textContent = username;
-    /** @type {HTMLTimeElement} */
-    const time = find(row, '[data-part="time"]');
-    time.dateTime = sent_at;
-    time.title = longTime(sent_at);
-    time.textContent = shortTime(sent_at);
-    find(row, '[data-part="text"]').textContent = text;
-    return row;
+  function renderUnread() {
+    const { count } = unread;
+    document.title = count === 0 || isInSight() ? TITLE : `(${count > TITLE_COUNT_MAX ? `${TITLE_COUNT_MAX}+` : count}) ${TITLE}`;
+    renderJump();
+  }
+
+  function renderJump() {
+    const { count } = unread;
+    jump.hidden = list.following || (count === 0 && list.pagesBack < PAGES_BACK);
+    setText(find(jump, '[data-part="jump-words"]'), jumpWords(count));
   }
 
   /** Keeps the rows that stay, and with them the keyboard focus. */
@@ -192,7 +187,8 @@ export function mount(root, { room, storage, signOut }) {
   /** @param {Pending} pending */
   function stateWords({ refusal, id }) {
     if (refusal !== null) return `Not sent. ${refusal}`;
-    return id === null && room.waitSecs > 0 ? waitWords() : "Sending…";
+    if (id === null && room.waitSecs > 0) return waitWords();
+    return room.connection === "online" ? "Sending…" : "Sent by itself when you are back online.";
   }
 
   function waitWords() {
@@ -221,66 +217,41 @@ export function mount(root, { room, storage, signOut }) {
   }
 
   function scrolled() {
-    following = scroller.scrollHeight - scroller.clientHeight - scroller.scrollTop < BOTTOM_PX;
-    if (following) jump.hidden = true;
+    const { following } = list;
+    list.scrolled();
+    // What came while the end was out of sight is read now.
+    if (list.following !== following) renderSoon();
+    renderJump();
     loadOlderIfNear();
   }
 
-  function toBottom() {
-    following = true;
-    jump.hidden = true;
-    scroller.scrollTop = scroller.scrollHeight;
-  }
-
-  function textChanged() {
-    setProblem(textArea, view, "");
-    const characters = textArea.value.length < COUNTER_FROM ? 0 : textCharacters(textArea.value);
-    counter.hidden = characters < COUNTER_FROM;
-    setText(counter, counter.hidden ? "" : `${characters.toLocaleString("en")} of ${TEXT_CHARACTERS_MAX.toLocaleString("en")} characters`);
-    setText(counterStatus, counter.hidden ? "" : roomLeft(characters));
-    if (!CSS.supports("field-sizing", "content")) {
-      textArea.style.height = "auto";
-      textArea.style.height = `${textArea.scrollHeight + textArea.offsetHeight - textArea.clientHeight}px`;
-    }
-    keepDraft();
-  }
-
-  function keepDraft() {
-    try {
-      if (textArea.value === "") storage.removeItem(draftKey);
-      else storage.setItem(draftKey, textArea.value);
-    } catch {
-      // A full storage: the draft is still in the field.
-    }
+  function toEnd() {
+    list.toEnd();
+    renderSoon();
   }
 
   /** @param {string} text */
-  function setDraft(text) {
-    textArea.value = text;
-    textChanged();
+  function send(text) {
+    unread.answered();
+    signOutWarning = "";
+    list.toEnd();
+    room.send(text);
   }
 
-  function submitted() {
-    const problem = textProblem(textArea.value);
-    if (problem !== null) {
-      setProblem(textArea, view, problem);
-      textArea.focus();
-      return;
-    }
-    const text = textArea.value;
-    setDraft("");
-    toBottom();
-    signOutWarning = "";
-    room.send(text);
+  /** @param {readonly Message[]} messages */
+  function said(messages) {
+    announcer.announce(messages);
+    const others = messages.filter(({ username }) => username !== room.username);
+    if (others.length > 0 && !isInSight()) alerts.unseen(others);
   }
 
   /** @param {{client_id: string, text: string, reason: string}} refused */
   function messageRefused({ client_id, text, reason }) {
     // If something else is being typed already, the refused message stays in the list.
-    if (textArea.value !== "") return;
+    if (composer.text !== "") return;
     room.discard(client_id);
-    setDraft(text);
-    setProblem(textArea, view, `Not sent. ${reason}`);
+    composer.text = text;
+    composer.refuse(`Not sent. ${reason}`);
   }
 
   function signOutClicked() {
@@ -291,7 +262,7 @@ export function mount(root, { room, storage, signOut }) {
       return;
     }
     room.discardAll();
-    setDraft("");
+    composer.text = "";
     signOut();
   }
 
@@ -305,8 +276,8 @@ export function mount(root, { room, storage, signOut }) {
         room.loadOlder();
         break;
       case "jump":
-        toBottom();
-        textArea.focus();
+        toEnd();
+        composer.focus();
         break;
       case "sign-out":
         signOutClicked();
@@ -314,91 +285,66 @@ export function mount(root, { room, storage, signOut }) {
       case "retry":
         signOutWarning = "";
         if (pendingId) room.retry(pendingId);
-        textArea.focus();
+        composer.focus();
         break;
       case "discard":
         signOutWarning = "";
         if (pendingId) room.discard(pendingId);
-        textArea.focus();
+        composer.focus();
         break;
     }
   }
 
-  const me = find(view, '[data-part="me"]');
-  setText(me, room.username);
-  me.title = room.username;
+  const { signal } = mounted;
+  for (const me of view.querySelectorAll('[data-part="me"]')) {
+    me.textContent = room.username;
+    /** @type {HTMLElement} */ (me).title = room.username;
+  }
   view.addEventListener("click", clicked);
   scroller.addEventListener("scroll", scrolled, { passive: true });
-  textArea.addEventListener("input", textChanged);
-  textArea.addEventListener("keydown", (event) => {
-    // An Enter that ends a composition belongs to the input method.
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
-    event.preventDefault();
-    if (!event.repeat && !isBlank(textArea.value)) form.requestSubmit();
-  });
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    submitted();
-  });
-  room.addEventListener("change", renderSoon, { signal: mounted.signal });
-  room.addEventListener("wait", () => setText(waitStatus, waitWords()), { signal: mounted.signal });
-  room.addEventListener("refused", (event) => messageRefused(/** @type {CustomEvent} */ (event).detail), { signal: mounted.signal });
-  // The keyboard of a phone, or a growing message, must not push the end out of sight.
-  const resized = new ResizeObserver(() => {
-    if (following) scroller.scrollTop = scroller.scrollHeight;
-  });
-  resized.observe(scroller);
+  room.addEventListener("change", renderSoon, { signal });
+  room.addEventListener("said", (event) => said(/** @type {CustomEvent} */ (event).detail), { signal });
+  room.addEventListener("wait", () => setText(waitStatus, waitWords()), { signal });
+  room.addEventListener("refused", (event) => messageRefused(/** @type {CustomEvent} */ (event).detail), { signal });
+  typing.addEventListener("change", () => setText(typingStatus, typingWords(typing.users)), { signal });
+  document.addEventListener("visibilitychange", render, { signal });
+  window.addEventListener("storage", ({ key, newValue }) => {
+    if (key !== readKey) return;
+    unread.readElsewhere(readId(newValue) ?? 0);
+    renderSoon();
+  }, { signal });
 
   root.replaceChildren(view);
-  setDraft(storage.getItem(draftKey) ?? "");
+  showPeople(view, presence, room.username, signal);
+  showSettings(view, alerts);
+  composer.restoreDraft();
   render();
   // On a touch screen this would open the keyboard over the messages.
-  if (matchMedia("(pointer: fine)").matches) textArea.focus();
+  if (matchMedia("(pointer: fine)").matches) composer.focus();
   else find(view, "h1").focus({ preventScroll: true });
 
   return () => {
     mounted.abort();
     renderNoMore();
-    clearTimeout(hushTimer);
-    resized.disconnect();
+    clearTimeout(backOnlineTimer);
+    announcer.stop();
+    list.remove();
     view.remove();
   };
 }
 
-/** In steps, as not every character is worth an announcement. @param {number} characters */
-function roomLeft(characters) {
-  const left = TEXT_CHARACTERS_MAX - characters;
-  return left < 0 ? "The message is too long." : `Less than ${50 * Math.floor(left / 50) + 50} characters left`;
+function isInSight() {
+  return document.visibilityState === "visible";
 }
 
-/** @param {Element | null} row */
-function rowId(row) {
-  return row instanceof HTMLElement ? Number(row.dataset.messageId) : 0;
+/** @param {number} count */
+function jumpWords(count) {
+  if (count === 0) return "Newest messages";
+  return count === 1 ? "1 new message" : `${count.toLocaleString("en")} new messages`;
 }
 
-/** @param {string} username */
-function hue(username) {
-  let sum = 0;
-  for (let i = 0; i < username.length; i += 1) sum = (sum * 31 + username.charCodeAt(i)) % 65_521;
-  return sum % HUES;
-}
-
-const TIME = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
-const DAY_AND_TIME = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
-const DATE_AND_TIME = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
-const LONG_TIME = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
-
-/** @param {string} sentAt */
-function shortTime(sentAt) {
-  const date = new Date(sentAt);
-  if (Number.isNaN(date.getTime())) return sentAt;
-  const today = new Date();
-  if (date.toDateString() === today.toDateString()) return TIME.format(date);
-  return (date.getFullYear() === today.getFullYear() ? DAY_AND_TIME : DATE_AND_TIME).format(date);
-}
-
-/** @param {string} sentAt */
-function longTime(sentAt) {
-  const date = new Date(sentAt);
-  return Number.isNaN(date.getTime()) ? sentAt : LONG_TIME.format(date);
+/** @param {string | null} stored */
+function readId(stored) {
+  const id = Number(stored ?? NaN);
+  return Number.isSafeInteger(id) && id >= 0 ? id : null;
 }

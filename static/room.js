@@ -3,8 +3,9 @@
  * The state of the chat: what was said, what is being sent, how the line is. No page in here;
  * the view renders from it.
  *
- * Fires "change" after anything has changed, "refused" with `detail: {client_id, text, reason}` when
- * the server would not take a message, and "wait" when it wants the messages later.
+ * Fires "change" after anything has changed, "said" with `detail: Message[]` when messages have come that
+ * are newer than the first page, "refused" with `detail: {client_id, text, reason}` when the server
+ * would not take a message, and "wait" when it wants the messages later.
  *
  * @import { Api } from "./api.js"
  * @import { ChatSocket } from "./socket.js"
@@ -47,6 +48,9 @@ export class Room extends EventTarget {
   liveRefused = false;
   /** Words of the server that belong to no message, or "". */
   notice = "";
+
+  /** The listeners know of all messages up to this one; null until the first page has come. @type {number | null} */
+  #announcedId = null;
 
   /** Counts the runs of catching up; a run that is not the latest gives way. */
   #catchUpRun = 0;
@@ -175,7 +179,19 @@ export class Room extends EventTarget {
   }
 
   #changed() {
-    if (!this.#stopped) this.dispatchEvent(new Event("change"));
+    if (this.#stopped) return;
+    this.#announce();
+    this.dispatchEvent(new Event("change"));
+  }
+
+  #announce() {
+    if (!this.loaded) return;
+    const announcedId = this.#announcedId;
+    const { lastId } = this.#timeline;
+    this.#announcedId = lastId;
+    if (announcedId === null || announcedId === lastId) return;
+    const after = this.messages.findLastIndex(({ id }) => id <= announcedId) + 1;
+    this.dispatchEvent(new CustomEvent("said", { detail: this.messages.slice(after) }));
   }
 
   #opened() {
@@ -239,6 +255,8 @@ export class Room extends EventTarget {
     }
     const reason = typeof detail === "string" && detail !== "" ? detail : "The server refused it.";
     if (typeof client_id !== "string") {
+      // Of what the page sends, an older server knows all but that somebody is typing.
+      if (code === "unknown_action") return;
       this.notice = reason;
       this.#changed();
       return;

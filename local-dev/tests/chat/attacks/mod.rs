@@ -22,11 +22,17 @@ const MARKUP: &str = "<img src=x onerror=window.harmed=1>";
 /// the page does not have by itself.
 async fn is_unharmed(window: &Window, origin: &str) {
     const LOOK: &str = r"
-        const tags = 'html head meta title link script body div noscript template header img h1 p span button main ' +
-            'ol li b time footer form label input textarea';
+        const tags = 'html head meta title link script body div noscript template header img h1 h2 p span button main ' +
+            'aside ol ul li b time footer form label input textarea';
         const own = ['favicon.svg', 'style.css', 'app.js'];
         const found = window.harmed === undefined ? [] : ['a script ran'];
+        // An address in a message is a link to where it says, and nothing else is in it.
+        const isLink = (element) => element.matches('[data-message-id] [data-part=text] > a') &&
+            element.children.length === 0 && /^https?:\/\//.test(element.getAttribute('href')) &&
+            element.href === new URL(element.textContent).href &&
+            element.rel === 'noopener noreferrer nofollow' && element.target === '_blank' && element.attributes.length === 3;
         for (const element of document.querySelectorAll('*')) {
+            if (isLink(element)) continue;
             if (!tags.split(' ').includes(element.localName)) found.push(element.outerHTML);
             for (const { name, value } of element.attributes) {
                 const leads = ['href', 'src', 'srcdoc', 'action', 'formaction', 'style', 'background'].includes(name);
@@ -34,7 +40,7 @@ async fn is_unharmed(window: &Window, origin: &str) {
             }
         }
         for (const part of document.querySelectorAll('[data-message-id] *, [data-error], [data-notice]')) {
-            if (part.matches('[data-part], [data-error], [data-notice]') && part.children.length > 0) {
+            if (part.matches('[data-part], [data-error], [data-notice]') && ![...part.children].every(isLink)) {
                 if (!part.matches('[data-part=actions]')) found.push(part.outerHTML);
             }
         }

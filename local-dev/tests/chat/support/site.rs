@@ -105,6 +105,7 @@ impl Site {
         site.answers("/auth/login", Answer::json(&tokens("alice")));
         site.answers("/auth/refresh", Answer::json(&tokens("alice")));
         site.answers("/auth/messages", Answer::json(&json!([])));
+        site.answers("/auth/presence", Answer::json(&json!({"count": 0, "users": []})));
         site
     }
 

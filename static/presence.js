@@ -1,0 +1,114 @@
+// @ts-check
+/**
+ * Who is here. The server says it when it is asked, and in a small room also when somebody comes or goes.
+ * Nothing of the chat depends on it: what fails is asked again later, and a server that does not know is left alone.
+ *
+ * Fires "change".
+ *
+ * @import { Api } from "./api.js"
+ * @import { ChatSocket } from "./socket.js"
+ * @typedef {{event: "joined" | "left", username: string}} Change
+ */
+import { ApiError } from "./api.js";
+
+/** In a large room nobody is told who comes and goes. */
+export const ASK_EVERY_MS = 60_000;
+
+export class Presence extends EventTarget {
+  #api;
+  #socket;
+  #isInSight;
+  #listening = new AbortController();
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #timer;
+  /** Whether the server has been heard to know. */
+  #known = false;
+  #unsupported = false;
+  #count = 0;
+  /** @type {string[]} */
+  #users = [];
+  /** What has changed since the question under way was put; null when none is. @type {Change[] | null} */
+  #meanwhile = null;
+
+  /**
+   * @param {object} deps
+   * @param {Pick<Api, "presence">} deps.api
+   * @param {ChatSocket} deps.socket
+   * @param {() => boolean} [deps.isInSight]  whether anybody can see the answer
+   */
+  constructor({ api, socket, isInSight = () => true }) {
+    super();
+    this.#api = api;
+    this.#socket = socket;
+    this.#isInSight = isInSight;
+  }
+
+  /** Whether there is anything to be shown. */
+  get known() {
+    return this.#known;
+  }
+
+  /** How many people are here. */
+  get count() {
+    return this.#count;
+  }
+
+  /** Their names in alphabetical order, the first 200 of them. @returns {readonly string[]} */
+  get users() {
+    return this.#users;
+  }
+
+  start() {
+    const { signal } = this.#listening;
+    this.#socket.addEventListener("open", () => this.ask(), { signal });
+    this.#socket.addEventListener("frame", (event) => this.#received(/** @type {CustomEvent} */ (event).detail), { signal });
+    this.#timer = setInterval(() => this.#isInSight() && this.#socket.isOpen && this.ask(), ASK_EVERY_MS);
+  }
+
+  stop() {
+    this.#listening.abort();
+    clearInterval(this.#timer);
+  }
+
+  async ask() {
+    if (this.#unsupported || this.#meanwhile !== null) return;
+    this.#meanwhile = [];
+    try {
+      const { count, users } = await this.#api.presence();
+      if (this.#listening.signal.aborted) return;
+      this.#known = true;
+      this.#count = count;
+      this.#users = users;
+      for (const change of this.#meanwhile) this.#apply(change);
+      this.dispatchEvent(new Event("change"));
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) this.#unsupported = true;
+    } finally {
+      this.#meanwhile = null;
+    }
+  }
+
+  /** @param {any} frame */
+  #received({ type, event, username }) {
+    if (type !== "presence" || typeof username !== "string" || (event !== "joined" && event !== "left")) return;
+    // The answer that is on its way may be older than this.
+    this.#meanwhile?.push({ event, username });
+    if (!this.#known) return;
+    this.#apply({ event, username });
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** @param {Change} change */
+  #apply({ event, username }) {
+    const isHere = this.#users.includes(username);
+    // Where not all names are known, only the server can count.
+    if (this.#users.length < this.#count && !isHere) return;
+    if (event === "joined" && !isHere) {
+      this.#users = [...this.#users, username].sort();
+      this.#count += 1;
+    } else if (event === "left" && isHere) {
+      this.#users = this.#users.filter((user) => user !== username);
+      this.#count -= 1;
+    }
+  }
+}
