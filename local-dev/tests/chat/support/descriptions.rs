@@ -37,11 +37,10 @@ impl Descriptions {
         headers: &HeaderMap,
         body: &Value,
     ) {
-        let operation = &self.openapi["paths"][path][method.as_str().to_lowercase()];
-        if operation.is_null() {
+        let Some((path, operation)) = self.operation(method, path) else {
             assert_eq!(status, 404, "{method} {path} is not described, but answered");
             return;
-        }
+        };
         let what = format!("{method} {path} {}", status.as_u16());
         self.seen.lock().unwrap().insert(what.clone());
         let response = follow(&self.openapi, &operation["responses"][status.as_str()]);
@@ -73,9 +72,16 @@ impl Descriptions {
 
     /// Fails unless a request that was served is as its operation describes requests.
     pub fn check_request(&self, method: &Method, path: &str, body: &Value) {
-        let operation = &self.openapi["paths"][path][method.as_str().to_lowercase()];
+        let (path, operation) = self.operation(method, path).expect("what is served is described");
         let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
         check(&self.openapi, schema, body, &format!("the body of {method} {path}"));
+    }
+
+    /// The operation that a request is for, with its path as it is described.
+    fn operation(&self, method: &Method, path: &str) -> Option<(&str, &Value)> {
+        let paths = self.openapi["paths"].as_object().unwrap();
+        let (described, operations) = paths.iter().find(|(described, _)| is_at(path, described))?;
+        Some((described, operations.get(&method.as_str().to_lowercase())?))
     }
 
     /// Fails unless the description has this frame among those a `chat.v1` client is shown.
@@ -113,6 +119,13 @@ impl Descriptions {
     pub fn has_seen(&self, what: &str) -> bool {
         self.seen.lock().unwrap().contains(what)
     }
+}
+
+/// Whether a path is that of a description, in which `{name}` stands for any part.
+fn is_at(path: &str, described: &str) -> bool {
+    let is_part = |(part, described): (&str, &str)| part == described || described.starts_with('{');
+    path.split('/').count() == described.split('/').count()
+        && path.split('/').zip(described.split('/')).all(is_part)
 }
 
 /// What `node` points to, if it is a reference.

@@ -1,0 +1,106 @@
+//! docs/extending.md, followed to the letter on a copy of this repository, whose tests must pass then.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::{document::Document, root};
+
+/// What the compiler has made of others' crates is the same in the copy.
+const SHARED: [&str; 3] = [".fingerprint", "build", "deps"];
+
+pub fn is_followed() {
+    let place = root().join("target/extending");
+    let copy = place.join("source");
+    copy_sources(&copy);
+    share_dependencies(&place);
+
+    let document = Document::read(&root().join("docs/extending.md"));
+    let mut steps = 0;
+    for (language, block) in &document.blocks {
+        match language.split_once(' ') {
+            Some((_, path)) => write_if_other(&copy.join(path), block.as_bytes()),
+            None if language == "diff" => apply(&copy, block),
+            None => continue,
+        }
+        steps += 1;
+    }
+    assert!(steps > 10, "there are only {steps} steps");
+
+    let tested = Command::new(env!("CARGO"))
+        .args(["test", "--offline", "--package", "local-dev", "--test", "chat", "--", "sqlite::edits::"])
+        .current_dir(&copy)
+        .env("CARGO_TARGET_DIR", place.join("target"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&tested.stdout);
+    let problem = String::from_utf8_lossy(&tested.stderr);
+    assert!(tested.status.success(), "{said}\n{problem}");
+    assert!(said.contains("3 passed"), "{said}\n{problem}");
+}
+
+/// Copies what is, or may be, committed. What is as it was is left alone, so that the compiler need not look at it again.
+fn copy_sources(copy: &Path) {
+    let listed = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(listed.status.success(), "this is no clone");
+    let names = String::from_utf8(listed.stdout).unwrap();
+    for name in names.split_terminator('\0') {
+        // What is deleted, but not in the index yet.
+        let Ok(content) = fs::read(root().join(name)) else { continue };
+        write_if_other(&copy.join(name), &content);
+    }
+}
+
+fn write_if_other(path: &Path, content: &[u8]) {
+    if fs::read(path).is_ok_and(|there| there == content) {
+        return;
+    }
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+fn apply(copy: &Path, patch: &str) {
+    let mut git = Command::new("git")
+        .args(["apply", "--unidiff-zero", "--whitespace=nowarn", "-"])
+        .current_dir(copy)
+        // The copy is in a repository, but not of it.
+        .env("GIT_CEILING_DIRECTORIES", copy.parent().unwrap())
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    git.stdin.take().unwrap().write_all(patch.as_bytes()).unwrap();
+    let output = git.wait_with_output().unwrap();
+    let problem = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "this step can't be made: {problem}\n{patch}");
+}
+
+/// Links what this test's own build has made of dependencies to where the copy is built.
+fn share_dependencies(place: &Path) {
+    let built: PathBuf = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap().to_owned();
+    let profile = built.file_name().unwrap();
+    for folder in SHARED {
+        link_all(&built.join(folder), &place.join("target").join(profile).join(folder));
+    }
+}
+
+fn link_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            link_all(&entry.path(), &target);
+        } else if !target.exists() {
+            // Where that can't be, it is compiled anew.
+            fs::hard_link(entry.path(), &target).ok();
+        }
+    }
+}
