@@ -3,6 +3,7 @@
 mod aws;
 mod bench;
 mod build;
+mod chat;
 mod check;
 mod contract;
 mod cost;
@@ -40,6 +41,8 @@ enum Task {
     Bench(bench::Bench),
     /// Build every function as Lambda runs it: target/lambda/NAME/bootstrap
     Build(build::Build),
+    /// Chat in this terminal
+    Chat(chat::Chat),
     /// Run the checker: random schedules of clients under faults, and the promises held against what they saw
     Check(check::Check),
     /// Hold what clients are promised against a chat that runs somewhere
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Bench(bench) => bench.run(),
         Task::Build(build) => build.run(),
+        Task::Chat(chat) => chat.run(),
         Task::Check(check) => check.run(),
         Task::Contract(contract) => contract.run(),
         Task::Cost(cost) => cost.run(),

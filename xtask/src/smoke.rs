@@ -25,7 +25,7 @@ pub(crate) struct Smoke {
 const NEW_NAME_PAUSE: Duration = Duration::from_secs(3);
 
 /// An address without a path.
-fn base_url(url: &str) -> Result<String, String> {
+pub(crate) fn base_url(url: &str) -> Result<String, String> {
     let url = url.trim_end_matches('/');
     let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     if host.is_some_and(|host| !host.is_empty() && !host.contains('/')) {
