@@ -39,6 +39,10 @@ fn main() -> ExitCode {
         write!(stdout(), "{}", EmulationOptions::table()).ok();
         return ExitCode::SUCCESS;
     }
+    if let Some(shell) = cli.completions {
+        stdout().write_all(&Cli::completions_for(shell)).ok();
+        return ExitCode::SUCCESS;
+    }
     let runtime = match invocation::runtime() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
@@ -92,6 +96,9 @@ async fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
     } else {
         screen.log();
     }
+    if cli.open {
+        open(screen.address());
+    }
 
     signals.next().await;
     tracing::info!("closing sockets; press Ctrl-C again to exit at once");
@@ -129,6 +136,13 @@ async fn start(cli: &Cli) -> Result<(Bound, Setup), Box<dyn Error>> {
     let bound = Bound::to(&cli.host, cli.port).await?;
     let setup = setup::set_up(cli, bound.address()).await?;
     Ok((bound, setup))
+}
+
+/// Opens a browser, if there is one.
+fn open(url: &str) {
+    if let Err(error) = open::that_detached(url) {
+        tracing::warn!("no browser can be opened ({error}); open {url} in one yourself");
+    }
 }
 
 fn fail(error: &(impl Error + ?Sized)) -> ExitCode {

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use gateway::{Credentials, Fault, assumptions::ASSUMPTIONS};
+use local_dev::demo::{PASSWORD, USERNAMES};
 
 fn documentation() -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/local-dev.md");
@@ -34,5 +35,13 @@ fn every_fault_and_the_credentials_are_named() {
     }
     for text in [Credentials::LOCAL_ACCESS_KEY_ID, Credentials::LOCAL_SECRET_ACCESS_KEY] {
         assert!(documentation.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn the_demo_is_described() {
+    let documentation = documentation();
+    for text in USERNAMES.into_iter().chain([PASSWORD]) {
+        assert!(documentation.contains(&format!("`{text}`")), "{text}");
     }
 }

@@ -26,7 +26,8 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 /// Tasks of lambda-chat's developers.
 #[derive(Parser)]
@@ -45,6 +46,11 @@ enum Task {
     Chat(chat::Chat),
     /// Run the checker: random schedules of clients under faults, and the promises held against what they saw
     Check(check::Check),
+    /// Print what makes a shell complete these tasks, for whoever calls `cargo xtask` by the name of xtask
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
     /// Hold what clients are promised against a chat that runs somewhere
     Contract(contract::Contract),
     /// Reckon what a month on AWS costs, and which limit binds first
@@ -73,6 +79,7 @@ fn main() -> ExitCode {
         Task::Build(build) => build.run(),
         Task::Chat(chat) => chat.run(),
         Task::Check(check) => check.run(),
+        Task::Completions { shell } => complete(shell),
         Task::Contract(contract) => contract.run(),
         Task::Cost(cost) => cost.run(),
         Task::Deploy(deploy) => deploy.run(),
@@ -92,6 +99,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn complete(shell: Shell) -> Result<(), String> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "xtask", &mut script);
+    stdout().write_all(&script).map_err(|error| format!("cannot write: {error}"))
 }
 
 /// Tells of progress, at once.

@@ -4,7 +4,8 @@ mod limits;
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args, Parser, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, Parser, ValueEnum};
+use clap_complete::Shell;
 use gateway::{
     Assumptions, Faults,
     assumptions::{ASSUMPTIONS, AssumptionError},
@@ -62,6 +63,14 @@ pub struct Cli {
     #[arg(long, conflicts_with = "template")]
     pub demo: bool,
 
+    /// Open the page in the browser, or the inspector where there is no page
+    #[arg(long)]
+    pub open: bool,
+
+    /// Print what makes a shell complete these options
+    #[arg(long, value_name = "SHELL", exclusive = true)]
+    pub completions: Option<Shell>,
+
     /// What is served.
     #[command(flatten)]
     pub template: TemplateOptions,
@@ -77,6 +86,15 @@ pub struct Cli {
     /// What else differs from the real thing.
     #[command(flatten)]
     pub emulation: EmulationOptions,
+}
+
+impl Cli {
+    /// What `shell` runs to complete the options.
+    pub fn completions_for(shell: Shell) -> Vec<u8> {
+        let (mut command, mut script) = (Self::command(), Vec::new());
+        clap_complete::generate(shell, &mut command, "local-dev", &mut script);
+        script
+    }
 }
 
 /// How functions in this program post to sockets.
@@ -196,7 +214,6 @@ fn parse_pair(text: &str) -> Result<(String, SecretString), String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
     use gateway::{Limits, Rate};
 
     use super::*;

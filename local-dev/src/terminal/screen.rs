@@ -17,6 +17,7 @@ const WARNING: Style = AnsiColor::Yellow.on_default();
 
 /// What there is to say, line by line.
 pub struct Screen {
+    address: String,
     rows: Vec<Row>,
 }
 
@@ -32,7 +33,8 @@ impl Screen {
     /// What is served at `address`. `has_page` says whether the web UI is.
     pub fn new(cli: &Cli, setup: &Setup, address: SocketAddr, has_page: bool) -> Self {
         let address = reachable(address);
-        let mut screen = Self { rows: Vec::new() };
+        let path = if has_page { "" } else { "/_local" };
+        let mut screen = Self { address: format!("http://{address}{path}"), rows: Vec::new() };
         if has_page {
             screen.row("page", format!("http://{address}"), LINK);
         } else if setup.http_api.is_some() {
@@ -71,6 +73,11 @@ impl Screen {
         let text = format!("sign in as {}", demo::USERNAMES.join(", "));
         let aside = format!(" (password: {})", demo::PASSWORD);
         self.rows.push(Row { label: "demo", text, style: Style::new(), aside });
+    }
+
+    /// Where a browser is best sent: to the page, or to the inspector where there is none.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Shows it to people.
