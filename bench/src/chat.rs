@@ -56,6 +56,7 @@ impl Chat {
             .env("JWT_SECRET", "a secret of benchmarks that guards nothing")
             .env("BCRYPT_COST", options.bcrypt_cost.unwrap_or(cost).to_string())
             .env("MESSAGE_RATE_LIMIT", "off")
+            .env("PRESENCE_LIMIT", "off")
             .env("LOG", "warn");
         if let Some((functions, _)) = options.compiled {
             command.arg("--functions").arg(functions);

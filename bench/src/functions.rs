@@ -32,12 +32,13 @@ const SAMPLE_ROWS: &str = "
     insert into messages values (1, 'alice', 'Hello!', null, 1795428943377);";
 
 /// The functions, and their sample events.
-const FUNCTIONS: [(&str, &str); 10] = [
+const FUNCTIONS: [(&str, &str); 11] = [
     ("register", include_str!("../../functions/register/events/register.json")),
     ("login", include_str!("../../functions/login/events/login.json")),
     ("refresh", include_str!("../../functions/refresh/events/refresh.json")),
     ("logout", include_str!("../../functions/logout/events/logout.json")),
     ("messages", include_str!("../../functions/messages/events/messages.json")),
+    ("presence", include_str!("../../functions/presence/events/presence.json")),
     ("connect", include_str!("../../functions/connect/events/connect.json")),
     ("message", include_str!("../../functions/message/events/message.json")),
     ("disconnect", include_str!("../../functions/disconnect/events/disconnect.json")),

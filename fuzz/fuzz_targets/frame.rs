@@ -17,7 +17,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     for protocol in [Protocol::Plain, Protocol::ChatV1] {
         match protocol.read(frame) {
             Ok(Action::Send(draft)) => check_draft(protocol, frame, draft),
-            Ok(Action::Ping) => assert_eq!(protocol, Protocol::ChatV1),
+            Ok(Action::Typing | Action::Ping) => assert_eq!(protocol, Protocol::ChatV1),
             Err(refusal) => check_refusal(&refusal),
         }
     }

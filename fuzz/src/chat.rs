@@ -21,6 +21,7 @@ use logout::Logout;
 use message::Message;
 use messages::Messages;
 use migrate::Migrate;
+use presence::Presence;
 use refresh::Refresh;
 use register::Register;
 use secrecy::ExposeSecret;
@@ -63,6 +64,7 @@ struct Functions {
     refresh: Refresh,
     logout: Logout,
     messages: Messages,
+    presence: Presence,
     connect: Connect,
     message: Message,
     disconnect: Disconnect,
@@ -151,12 +153,13 @@ impl Chat {
     }
 
     /// The HTTP API's routes.
-    pub const HTTP_ROUTES: [&str; 5] = [
+    pub const HTTP_ROUTES: [&str; 6] = [
         "POST /auth/register",
         "POST /auth/login",
         "POST /auth/refresh",
         "POST /auth/logout",
         "GET /auth/messages",
+        "GET /auth/presence",
     ];
 
     fn read(&self, answer: &[u8]) -> Value {
@@ -176,6 +179,7 @@ impl Functions {
             refresh: Refresh::new(settings).expect("settings"),
             logout: Logout::new(settings).expect("settings"),
             messages: Messages::new(settings).expect("settings"),
+            presence: Presence::new(settings).expect("settings"),
             connect: Connect::new(settings).expect("settings"),
             message: Message::new(settings).expect("settings"),
             disconnect: Disconnect::new(settings).expect("settings"),
@@ -188,6 +192,7 @@ impl Functions {
             "POST /auth/login" => handle_http(&self.login, event).await,
             "POST /auth/refresh" => handle_http(&self.refresh, event).await,
             "POST /auth/logout" => handle_http(&self.logout, event).await,
+            "GET /auth/presence" => handle_http(&self.presence, event).await,
             _ => handle_http(&self.messages, event).await,
         };
         answer.expect("a function answers every event of API Gateway's")

@@ -33,6 +33,7 @@ pub(crate) fn functions(
         ("refresh", http::<refresh::Refresh>("refresh", settings)?),
         ("logout", http::<logout::Logout>("logout", settings)?),
         ("messages", http::<messages::Messages>("messages", settings)?),
+        ("presence", http::<presence::Presence>("presence", settings)?),
         ("connect", websocket::<connect::Connect>("connect", settings)?),
         ("message", websocket::<message::Message>("message", settings)?),
         ("disconnect", websocket::<disconnect::Disconnect>("disconnect", settings)?),

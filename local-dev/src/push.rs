@@ -39,6 +39,10 @@ impl Push for ToGateway {
         delivery(self.0.delete(STAGE, connection_id))
     }
 
+    fn check(&self, connection_id: &str) -> Delivery {
+        delivery(self.0.check(STAGE, connection_id))
+    }
+
     fn delay(&self) -> Option<Duration> {
         self.0.delay()
     }

@@ -16,6 +16,7 @@ use crate::{
     invocation,
     management::{Connections, Delivery, Post},
     metrics::{Count, Time},
+    presence::Presence,
     queue::Queue,
     shard::{self, Shard},
     store::{CONNECTION_LIFE_MAX, Recipient, Store, Stretch},
@@ -38,6 +39,8 @@ pub struct Broadcast<'a> {
     pub store: &'a Store,
     /// Tells who has been there for too long.
     pub clock: &'a Clock,
+    /// In a room of more connections nobody is told whose last one is gone.
+    pub presence_limit: Option<usize>,
 }
 
 /// Who has said something.
@@ -133,7 +136,8 @@ impl Broadcast<'_> {
         ] {
             invocation::count(count, number);
         }
-        let forgotten = self.store.delete_gone_connections(&tally.gone, self.clock.now()).await;
+        let Self { connections, store, clock, presence_limit: limit } = *self;
+        let forgotten = Presence { connections, store, clock, limit }.found_gone(&tally.gone).await;
         if let Err(error) = forgotten {
             // The next message finds them again.
             error.log();

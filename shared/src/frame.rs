@@ -5,11 +5,14 @@
 //!
 //! ```text
 //! → {"action":"send","text":"Hello!","client_id":"7f1c…"}
+//! → {"action":"typing"}
 //! → {"action":"ping"}
 //! ← {"type":"message","id":17,"username":"alice","text":"Hello!","sent_at":"2026-11-23T10:15:43.377Z","client_id":"7f1c…"}
 //! ← {"type":"messages","messages":[{"id":18,…},{"id":19,…}]}
 //! ← {"type":"error","code":"text_too_long","detail":"…","client_id":"7f1c…"}
 //! ← {"type":"error","code":"rate_limited","detail":"…","client_id":"7f1c…","retry_after":7}
+//! ← {"type":"presence","event":"joined","username":"bob"}
+//! ← {"type":"typing","username":"bob"}
 //! ← {"type":"pong"}
 //! ```
 
@@ -117,8 +120,39 @@ impl TryFrom<String> for Protocol {
 pub enum Action {
     /// Store this and show it to everyone.
     Send(Draft),
+    /// Tell the others that something is being written.
+    Typing,
     /// Answer, so that the client knows the connection lives.
     Ping,
+}
+
+/// What people are told of each other, beside what they say: in `chat.v1` only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Somebody's first connection has been opened.
+    Joined(Username),
+    /// Somebody's last connection is gone.
+    Left(Username),
+    /// Somebody is writing something.
+    Typing(Username),
+}
+
+impl News {
+    /// Whom it is about.
+    pub fn username(&self) -> &Username {
+        match self {
+            Self::Joined(username) | Self::Left(username) | Self::Typing(username) => username,
+        }
+    }
+
+    /// The frame that tells it.
+    pub fn frame(&self) -> String {
+        json(&match self {
+            Self::Joined(username) => Outgoing::Presence { event: "joined", username },
+            Self::Left(username) => Outgoing::Presence { event: "left", username },
+            Self::Typing(username) => Outgoing::Typing { username },
+        })
+    }
 }
 
 /// Why nothing came of a frame.
@@ -169,6 +203,8 @@ enum Outgoing<'a> {
     Message(&'a Message),
     Messages { messages: &'a [&'a Message] },
     Error(&'a Refusal),
+    Presence { event: &'static str, username: &'a Username },
+    Typing { username: &'a Username },
     Pong,
 }
 
@@ -218,17 +254,21 @@ fn read_chat_v1(frame: &str) -> Result<Action, Refusal> {
     };
     match fields.get("action") {
         Some(Value::String(action)) if action == "ping" => Ok(Action::Ping),
+        Some(Value::String(action)) if action == "typing" => Ok(Action::Typing),
         Some(Value::String(action)) if action == "send" => {
             read_send(fields.get("text"), fields.get("client_id")).map(Action::Send)
         }
         Some(Value::String(_)) => {
-            Err(Refusal::new("unknown_action", "action must be send or ping."))
+            Err(Refusal::new("unknown_action", "action must be send, typing or ping."))
         }
         Some(other) => {
             let detail = format!("action must be a string, it is {}.", kind(other));
             Err(Refusal::new("unknown_action", detail))
         }
-        None => Err(Refusal::new("unknown_action", "action is missing, it must be send or ping.")),
+        None => Err(Refusal::new(
+            "unknown_action",
+            "action is missing, it must be send, typing or ping.",
+        )),
     }
 }
 
@@ -282,6 +322,7 @@ mod tests {
     fn chat_v1_frames_are_read_or_refused_with_a_code() {
         let read = |frame: &str| Protocol::ChatV1.read(frame);
         assert_eq!(read(r#"{"action":"ping"}"#), Ok(Action::Ping));
+        assert_eq!(read(r#"{"action":"typing"}"#), Ok(Action::Typing));
         assert_eq!(read(r#"{"action":"send","text":" hi "}"#), Ok(draft(" hi ", None)));
         assert_eq!(
             read(r#"{"action":"send","text":"hi","client_id":null}"#),
@@ -347,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_and_pongs_look_as_the_contract_shows_them() {
+    fn frames_look_as_the_contract_shows_them() {
         let message = Message {
             id: 17,
             username: Username::parse("alice").unwrap(),
@@ -370,6 +411,14 @@ mod tests {
             )]
         );
         assert_eq!(Protocol::ChatV1.pong(), r#"{"type":"pong"}"#);
+        let bob = || Username::parse("bob").unwrap();
+        for (news, frame) in [
+            (News::Joined(bob()), r#"{"type":"presence","event":"joined","username":"bob"}"#),
+            (News::Left(bob()), r#"{"type":"presence","event":"left","username":"bob"}"#),
+            (News::Typing(bob()), r#"{"type":"typing","username":"bob"}"#),
+        ] {
+            assert_eq!(news.frame(), frame);
+        }
     }
 
     fn message(id: i64, text: &str) -> Message {

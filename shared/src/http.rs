@@ -1,7 +1,10 @@
 //! Reading requests of the HTTP API, writing its answers.
 
+use std::ops::RangeInclusive;
+
 use lambda_http::{
     Body, Request, RequestExt, Response,
+    aws_lambda_events::query_map::QueryMap,
     http::{
         HeaderValue, StatusCode,
         header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE},
@@ -80,6 +83,59 @@ impl JsonObject {
     /// The answer that names every field that was missing or bad.
     pub fn refusal(self) -> Error {
         Error::Invalid(self.errors)
+    }
+}
+
+/// Parameters of a request's query, read one by one. Remembers every one that breaks its rules, so that one answer names them
+/// all.
+pub struct Query<'a> {
+    parameters: Option<&'a QueryMap>,
+    errors: Vec<FieldError>,
+}
+
+impl<'a> Query<'a> {
+    /// Reads the query.
+    pub fn read(request: &'a Request) -> Self {
+        Self { parameters: request.query_string_parameters_ref(), errors: Vec::new() }
+    }
+
+    /// The parameter `name`, as `parse` understands it, if it is given. A bad one leaves an error behind.
+    pub fn parameter<T, E: Into<String>>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let values = self.parameters.and_then(|parameters| parameters.all(name));
+        let parsed = match values.unwrap_or_default()[..] {
+            [] => return None,
+            [value] => parse(value).map_err(Into::into),
+            _ => Err(format!("{name} must be given once at most.")),
+        };
+        parsed.map_err(|detail| self.refuse(name, detail)).ok()
+    }
+
+    /// The parameter `name`, a whole number in `range`, if it is given.
+    pub fn number(&mut self, name: &'static str, range: RangeInclusive<i64>) -> Option<i64> {
+        self.parameter(name, |value| {
+            let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
+            let number = value.parse().ok().filter(|number| is_number && range.contains(number));
+            number.ok_or_else(|| {
+                format!("{name} must be a whole number from {} to {}.", range.start(), range.end())
+            })
+        })
+    }
+
+    /// Leaves an error about the parameter `name` behind.
+    pub fn refuse(&mut self, name: &'static str, detail: impl Into<String>) {
+        self.errors.push(FieldError::new(name, detail.into()));
+    }
+
+    /// What was read of it, if all of it was good.
+    ///
+    /// # Errors
+    /// The answer that names every parameter that was bad.
+    pub fn checked<T>(self, read: T) -> Result<T> {
+        if self.errors.is_empty() { Ok(read) } else { Err(Error::Invalid(self.errors)) }
     }
 }
 

@@ -12,7 +12,7 @@
 //! | [`password`], [`token`], [`session`] | bcrypt and JWT |
 //! | [`rate`], [`source`] | how much one user may say, and where requests come from |
 //! | [`store`] | all SQL, over PostgreSQL, Aurora DSQL and SQLite |
-//! | [`management`], [`broadcast`], [`revocation`] | the `@connections` client and its two uses |
+//! | [`management`], [`broadcast`], [`presence`], [`revocation`] | the `@connections` client and its uses |
 //! | [`queue`], [`shard`] | what `message` leaves to `broadcast` |
 //! | [`invocation`], [`metrics`], [`xray`] | the event at hand: what the log says of it, what is measured |
 //! | [`aws`], [`clock`], [`json`], [`logging`] | access to AWS, the time, words about JSON, the log |
@@ -40,6 +40,7 @@ pub mod logging;
 pub mod management;
 pub mod metrics;
 pub mod password;
+pub mod presence;
 pub mod queue;
 pub mod rate;
 pub mod revocation;

@@ -179,7 +179,7 @@ impl Visit for Fields {
 /// Only this project's own parts may say more than `info`, and sqlx, whose statements hold no values.
 fn trusted() -> Targets {
     // A target's name is compared by how it begins: `lambda` would be the Lambda runtime, too, which traces whole events.
-    const OURS: [&str; 15] = [
+    const OURS: [&str; 16] = [
         "broadcast",
         "connect",
         "disconnect",
@@ -191,6 +191,7 @@ fn trusted() -> Targets {
         "message",
         "messages",
         "migrate",
+        "presence",
         "refresh",
         "register",
         "shared",

@@ -74,6 +74,9 @@ pub trait Push: Send + Sync {
     /// Closes a connection.
     fn close(&self, connection_id: &str) -> Delivery;
 
+    /// Looks whether a connection is there: [`Delivery::Sent`] if it is.
+    fn check(&self, connection_id: &str) -> Delivery;
+
     /// How long to wait before each batch, if that is to be tried out.
     fn delay(&self) -> Option<Duration> {
         None
@@ -282,6 +285,24 @@ impl Connections {
         }
     }
 
+    /// Those of these connections that are no more, as far as API Gateway says so. A failure is logged here, and says nothing of
+    /// a connection.
+    pub async fn gone_among(&self, connection_ids: Vec<String>) -> Vec<String> {
+        let checks = join_all(connection_ids.iter().map(|id| self.check(id))).await;
+        let checked = connection_ids.into_iter().zip(checks);
+        checked.filter_map(|(id, found)| (found == Delivery::Gone).then_some(id)).collect()
+    }
+
+    async fn check(&self, connection_id: &str) -> Delivery {
+        match &self.to {
+            To::Client(client) => {
+                let call = || client.get_connection().connection_id(connection_id).send();
+                self.repeat("check failed", connection_id, call).await
+            }
+            To::Push(push) => push.check(connection_id),
+        }
+    }
+
     /// Sends one connection's frames.
     async fn post_in_turn(&self, client: &Client, posts: &[Post]) -> Vec<Delivery> {
         let mut deliveries = Vec::with_capacity(posts.len());
@@ -411,6 +432,10 @@ mod tests {
         fn close(&self, connection_id: &str) -> Delivery {
             self.outcome(connection_id)
         }
+
+        fn check(&self, connection_id: &str) -> Delivery {
+            self.outcome(connection_id)
+        }
     }
 
     fn connections() -> (Arc<Moody>, Connections) {
@@ -458,5 +483,12 @@ mod tests {
         let closed = connections.close_all(&ids).await;
         // The last one takes a post first.
         assert_eq!(closed, [Delivery::Gone, Delivery::Gone, Delivery::Failed, Delivery::Failed]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_is_said_to_be_gone_is_taken_for_gone() {
+        let (_, connections) = connections();
+        let ids = ["0", "gone", "failed", "1"].map(str::to_owned).to_vec();
+        assert_eq!(connections.gone_among(ids).await, ["gone"]);
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     management::{Management, Push},
     metrics::Namespace,
     password::{Hasher, Hashing},
+    presence,
     queue::Queue,
     rate::MessageRate,
     source::Source,
@@ -210,6 +211,20 @@ impl Settings {
                 SettingError::new("MESSAGE_RATE_LIMIT", problem, "30/10")
             }),
         }
+    }
+
+    /// Connections in a room whose people are told of each other, by `PRESENCE_LIMIT`: 1–1000, or `off`, which is `None`.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn presence_limit(&self) -> Result<Option<usize>, SettingError> {
+        const NAME: &str = "PRESENCE_LIMIT";
+        if self.lookup.get(NAME).as_deref().map(str::trim) == Some("off") {
+            return Ok(None);
+        }
+        let taken = "it takes a whole number from 1 to 1000, or the word off";
+        let limit = self.number(NAME, 1..=1000, taken, "100")?;
+        Ok(Some(limit.unwrap_or(presence::LIMIT_DEFAULT)))
     }
 
     /// The origins that may open a socket, by `ALLOWED_ORIGINS`: the page's own unless it is set.

@@ -28,6 +28,7 @@ use shared::{
 pub struct Broadcast {
     store: Store,
     management: Management,
+    presence_limit: Option<usize>,
     clock: Clock,
 }
 
@@ -78,6 +79,7 @@ impl Broadcast {
             store: settings.store(),
             // Events of a queue don't tell where the sockets are.
             management: settings.management_by_endpoint()?,
+            presence_limit: settings.presence_limit()?,
             clock: settings.clock(),
         })
     }
@@ -136,8 +138,10 @@ impl Broadcast {
             }
         };
         let shown = groups.into_values().map(async |group: Vec<(Record, Shard)>| {
-            let (store, clock) = (&self.store, &self.clock);
-            let broadcast = shared::broadcast::Broadcast { connections, store, clock };
+            let Self { store, clock, presence_limit, .. } = self;
+            let presence_limit = *presence_limit;
+            let broadcast =
+                shared::broadcast::Broadcast { connections, store, clock, presence_limit };
             let shards: Vec<&Shard> = group.iter().map(|(_, shard)| shard).collect();
             let shown = broadcast.to_shards(&shards, messages).await;
             shown.map_err(|error| (group, error))

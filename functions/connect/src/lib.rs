@@ -2,13 +2,15 @@
 //!
 //! The access token comes as an offered subprotocol `bearer.<token>` beside `chat.v1`, so that it stands in no URL and
 //! no log, or as `?token=`, the seed's way. Answers 200, 401 for a bad token or an ended session, 403 for a page that
-//! may not connect.
+//! may not connect. The others in a small room are told who has come.
 
 use shared::{
     Error, Result,
     clock::Clock,
     frame::Protocol,
     lambda::WebSocketFunction,
+    management::Management,
+    presence::Presence,
     settings::{SettingError, Settings},
     store::{NewConnection, Store},
     token::{Kind, Tokens},
@@ -20,6 +22,8 @@ pub struct Connect {
     store: Store,
     tokens: Tokens,
     allowed_origins: AllowedOrigins,
+    management: Management,
+    presence_limit: Option<usize>,
     clock: Clock,
 }
 
@@ -31,6 +35,8 @@ impl WebSocketFunction for Connect {
             store: settings.store(),
             tokens: settings.tokens()?,
             allowed_origins: settings.allowed_origins()?,
+            management: settings.management()?,
+            presence_limit: settings.presence_limit()?,
             clock: settings.clock(),
         })
     }
@@ -57,11 +63,13 @@ impl Connect {
             protocol: offer.protocol,
             now,
         };
-        if self.store.insert_connection(&connection).await? {
-            Ok(offer.protocol)
-        } else {
-            Err(Error::Unauthorized("The session has ended. Log in again."))
+        if !self.store.insert_connection(&connection).await? {
+            return Err(Error::Unauthorized("The session has ended. Log in again."));
         }
+        let connections = &self.management.client_for(event)?;
+        let Self { store, clock, presence_limit: limit, .. } = self;
+        Presence { connections, store, clock, limit: *limit }.joined(connection.username).await;
+        Ok(offer.protocol)
     }
 }
 

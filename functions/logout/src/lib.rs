@@ -12,6 +12,7 @@ use shared::{
     http::no_content,
     lambda::HttpFunction,
     management::Management,
+    presence::Presence,
     revocation,
     session::read_refresh_token,
     settings::{SettingError, Settings},
@@ -24,6 +25,7 @@ pub struct Logout {
     store: Store,
     tokens: Tokens,
     management: Management,
+    presence_limit: Option<usize>,
     clock: Clock,
 }
 
@@ -35,6 +37,7 @@ impl HttpFunction for Logout {
             store: settings.store(),
             tokens: settings.tokens()?,
             management: settings.management_by_endpoint()?,
+            presence_limit: settings.presence_limit()?,
             clock: settings.clock(),
         })
     }
@@ -42,7 +45,10 @@ impl HttpFunction for Logout {
     async fn handle(&self, request: Request) -> Result<Response<Body>> {
         let claims = read_refresh_token(&request, &self.tokens, self.clock.now())?;
         // Any refresh token of the session will do, an old one too: whoever holds it may only end the session.
-        revocation::revoke(&claims.sid, &self.store, &self.management, &self.clock).await?;
+        let connections = &self.management.client()?;
+        let Self { store, clock, presence_limit: limit, .. } = self;
+        let presence = Presence { connections, store, clock, limit: *limit };
+        revocation::revoke(&claims.sid, &presence).await?;
         Ok(no_content())
     }
 }

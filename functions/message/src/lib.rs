@@ -1,4 +1,4 @@
-//! `$default`: stores what a client says, then shows it to everyone.
+//! `$default`: stores what a client says, then shows it to everyone; or tells the others that it is writing something.
 //!
 //! The route is one-way: what the function answers goes nowhere. Whatever the sender has to know is posted to its
 //! connection as a frame.
@@ -10,7 +10,8 @@ use shared::{
     clock::Clock,
     frame::{Action, Protocol, Refusal},
     lambda::WebSocketFunction,
-    management::Management,
+    management::{Connections, Management},
+    presence::Presence,
     queue::Queue,
     rate::MessageRate,
     settings::{SettingError, Settings},
@@ -24,6 +25,7 @@ pub struct Message {
     management: Management,
     queue: Option<Queue>,
     rate: Option<MessageRate>,
+    presence_limit: Option<usize>,
     clock: Clock,
 }
 
@@ -43,6 +45,7 @@ impl WebSocketFunction for Message {
             management: settings.management()?,
             queue: settings.queue()?,
             rate: settings.message_rate()?,
+            presence_limit: settings.presence_limit()?,
             clock: settings.clock(),
         })
     }
@@ -57,11 +60,17 @@ impl WebSocketFunction for Message {
             is_json_like: frame.trim_start().starts_with('{'),
         };
 
+        if readings.chat_v1 == Ok(Action::Typing) && self.tell_typing(sender, &connections).await {
+            return Ok(Answer::ok());
+        }
+
         let drafts = Drafts { plain: draft(&readings.plain), chat_v1: draft(&readings.chat_v1) };
         match self.store.append_message(sender, drafts, self.rate, self.clock.now()).await {
             Ok(Some(Appended { outcome: Outcome::Stored(message), protocol })) => {
+                let Self { store, clock, presence_limit, .. } = self;
+                let presence_limit = *presence_limit;
                 let broadcast =
-                    Broadcast { connections: &connections, store: &self.store, clock: &self.clock };
+                    Broadcast { connections: &connections, store, clock, presence_limit };
                 let said_by = Sender { connection_id: sender, protocol };
                 let shown = broadcast.to_everyone(&message, said_by, self.queue.as_ref()).await;
                 if let Err(error) = shown {
@@ -78,7 +87,9 @@ impl WebSocketFunction for Message {
                 connections.post(sender, protocol.refusal(&refusal)).await;
             }
             Ok(Some(Appended { outcome: Outcome::NoDraft, protocol })) => {
-                connections.post(sender, readings.answer(protocol)).await;
+                if let Some(answer) = readings.answer(protocol) {
+                    connections.post(sender, answer).await;
+                }
             }
             // The connection has no row any more, or its session has ended: nothing can come of it.
             Ok(None) => {
@@ -93,6 +104,19 @@ impl WebSocketFunction for Message {
     }
 }
 
+impl Message {
+    /// Tells the others that a sender is writing, and says whether that is all there was to do. It isn't, above all, if the
+    /// sender speaks plain text: then it has said what looks like such a frame. When it can't be known, nobody misses it.
+    async fn tell_typing(&self, sender: &str, connections: &Connections) -> bool {
+        let Self { store, clock, presence_limit: limit, .. } = self;
+        let presence = Presence { connections, store, clock, limit: *limit };
+        presence.typing(sender).await.unwrap_or_else(|error| {
+            error.log();
+            true
+        })
+    }
+}
+
 fn draft(reading: &Result<Action, Refusal>) -> Option<&Draft> {
     match reading {
         Ok(Action::Send(draft)) => Some(draft),
@@ -101,15 +125,16 @@ fn draft(reading: &Result<Action, Refusal>) -> Option<&Draft> {
 }
 
 impl Readings {
-    /// The frame that answers a sender of `protocol` who sent nothing to store.
-    fn answer(&self, protocol: Protocol) -> String {
+    /// The frame that answers a sender of `protocol` who sent nothing to store, if it expects one.
+    fn answer(&self, protocol: Protocol) -> Option<String> {
         let reading = match protocol {
             Protocol::Plain => &self.plain,
             Protocol::ChatV1 => &self.chat_v1,
         };
         match reading {
-            Ok(_) => protocol.pong(),
-            Err(refusal) => protocol.refusal(refusal),
+            Ok(Action::Typing) => None,
+            Ok(_) => Some(protocol.pong()),
+            Err(refusal) => Some(protocol.refusal(refusal)),
         }
     }
 

@@ -7,15 +7,14 @@
 //! ```
 
 use lambda_http::{
-    Body, Request, RequestExt, Response,
+    Body, Request, Response,
     http::{HeaderValue, StatusCode, header::LINK},
 };
 use shared::{
     Error, Result,
     chat::{Message, MessageId},
     clock::Clock,
-    error::FieldError,
-    http::{bearer_token, json_response},
+    http::{Query, bearer_token, json_response},
     lambda::HttpFunction,
     settings::{SettingError, Settings},
     store::{Page, PageRequest, Store},
@@ -55,44 +54,20 @@ impl HttpFunction for Messages {
 }
 
 fn parse_page(request: &Request) -> Result<PageRequest> {
-    let query = request.query_string_parameters_ref();
-    let mut errors = Vec::new();
-    let mut number = |name: &'static str, lowest: i64, highest: i64| {
-        let values = query.and_then(|query| query.all(name)).unwrap_or_default();
-        match values[..] {
-            [] => None,
-            [value] => value
-                .parse()
-                .ok()
-                .filter(|number| {
-                    value.bytes().all(|byte| byte.is_ascii_digit())
-                        && (lowest..=highest).contains(number)
-                })
-                .or_else(|| {
-                    let detail =
-                        format!("{name} must be a whole number from {lowest} to {highest}.");
-                    errors.push(FieldError::new(name, detail));
-                    None
-                }),
-            _ => {
-                errors.push(FieldError::new(name, format!("{name} must be given once at most.")));
-                None
-            }
-        }
-    };
-    let limit = number("limit", 1, LIMIT_MAX).unwrap_or(LIMIT_DEFAULT);
-    let before = number("before", 0, MessageId::MAX);
-    let after = number("after", 0, MessageId::MAX);
+    let mut query = Query::read(request);
+    let limit = query.number("limit", 1..=LIMIT_MAX).unwrap_or(LIMIT_DEFAULT);
+    let before = query.number("before", 0..=MessageId::MAX);
+    let after = query.number("after", 0..=MessageId::MAX);
     let page = match (before, after) {
         (None, None) => Page::Newest,
         (Some(id), None) => Page::Before(id),
         (None, Some(id)) => Page::After(id),
         (Some(_), Some(_)) => {
-            errors.push(FieldError::new("after", "before and after must not be given together."));
+            query.refuse("after", "before and after must not be given together.");
             Page::Newest
         }
     };
-    if errors.is_empty() { Ok(PageRequest { page, limit }) } else { Err(Error::Invalid(errors)) }
+    query.checked(PageRequest { page, limit })
 }
 
 /// Links to the pages on either side, by RFC 8288: `prev` is older, `next` is newer. Ids have no gaps, so the page's

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! → {}                     ← {"steps_applied":8}
-//! → {"action":"status"}    ← {"steps":8,"steps_pending":0,"database":"dsql","now":1795428900000}
+//! → {"action":"status"}    ← {"steps":10,"steps_pending":0,"database":"dsql","now":1795428900000}
 //! ```
 //!
 //! A deployment does by a custom resource of CloudFormation, whose request holds the roles of the functions (`resource`).

@@ -12,6 +12,7 @@ use shared::{
     http::json_response,
     lambda::HttpFunction,
     management::Management,
+    presence::Presence,
     revocation,
     session::{TokenPair, read_refresh_token},
     settings::{SettingError, Settings},
@@ -24,6 +25,7 @@ pub struct Refresh {
     store: Store,
     tokens: Tokens,
     management: Management,
+    presence_limit: Option<usize>,
     clock: Clock,
 }
 
@@ -35,6 +37,7 @@ impl HttpFunction for Refresh {
             store: settings.store(),
             tokens: settings.tokens()?,
             management: settings.management_by_endpoint()?,
+            presence_limit: settings.presence_limit()?,
             clock: settings.clock(),
         })
     }
@@ -52,8 +55,10 @@ impl HttpFunction for Refresh {
             }
             Refreshed::Ended => Err(Error::Unauthorized("The session has ended. Log in again.")),
             Refreshed::Replayed => {
-                let Self { store, management, clock, .. } = self;
-                revocation::close_sockets(&claims.sid, store, management, clock).await?;
+                let connections = &self.management.client()?;
+                let Self { store, clock, presence_limit: limit, .. } = self;
+                let presence = Presence { connections, store, clock, limit: *limit };
+                revocation::close_sockets(&claims.sid, &presence).await?;
                 Err(Error::Unauthorized(
                     "This refresh token was used before, so its session was ended. Log in again.",
                 ))

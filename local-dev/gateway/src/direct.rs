@@ -26,10 +26,11 @@ use crate::{
 #[derive(Clone, Default)]
 pub struct Direct(Arc<OnceLock<Weak<RunningGateway>>>);
 
-/// What became of a post, or of a wish to close a connection, by the status that the management API would have answered.
+/// What became of a post, or of a wish to see or to close a connection, by the status that the management API would have
+/// answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// 200: it is queued.
+    /// 200: it is queued, or there; 204: it is closed.
     Done,
     /// 410: there is no such connection.
     Gone,
@@ -71,12 +72,27 @@ impl Direct {
 
     /// Closes a connection of the API at `stage`.
     pub fn delete(&self, stage: &str, id: &str) -> Answer {
+        self.ask(stage, id, |gateway, api| gateway.delete(api, id))
+    }
+
+    /// Looks whether a connection of the API at `stage` is there.
+    pub fn check(&self, stage: &str, id: &str) -> Answer {
+        self.ask(stage, id, |gateway, api| gateway.connections.get(api, id).is_some())
+    }
+
+    /// Makes a request about one connection, which says whether there is such.
+    fn ask(
+        &self,
+        stage: &str,
+        id: &str,
+        request: impl FnOnce(&RunningGateway, &WebSocketApi) -> bool,
+    ) -> Answer {
         let Some(gateway) = self.gateway() else { return Answer::Gone };
         let Some(api) = gateway.api_at(stage) else { return Answer::Gone };
         if !gateway.requests.admit() {
             return Answer::TooMany;
         }
-        if gateway.delete(api, id) { Answer::Done } else { absence(id) }
+        if request(&gateway, api) { Answer::Done } else { absence(id) }
     }
 
     /// Answers a request of HTTP/1.1 from this very machine as if it had come to the gateway's port; `None` as long as that is

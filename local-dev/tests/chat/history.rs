@@ -24,7 +24,7 @@ fn ids(page: &Value) -> Vec<i64> {
 }
 
 /// The target of the link with this relation.
-fn link(header: Option<&str>, rel: &str) -> Option<String> {
+pub fn link(header: Option<&str>, rel: &str) -> Option<String> {
     let links = header?.split(", ");
     links
         .filter_map(|link| link.split_once("; "))

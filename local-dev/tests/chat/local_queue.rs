@@ -71,7 +71,7 @@ async fn assert_quiet(world: &World, sockets: &mut [Socket]) {
 }
 
 /// Asks the inspector.
-async fn inspect(room: &Room, method: Method, path: &str, body: Value) -> Value {
+pub async fn inspect(room: &Room, method: Method, path: &str, body: Value) -> Value {
     let url = format!("{}/_local{path}", room.base_url());
     let answer = reqwest::Client::new().request(method, url).json(&body).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK, "{path}");

@@ -66,6 +66,7 @@ mod modules;
 mod operations;
 mod outages;
 mod page;
+mod presence;
 mod processes;
 mod roles;
 mod seed;
@@ -158,8 +159,15 @@ pub enum Needs {
 }
 
 /// The modules whose stories run in roles on Aurora DSQL, too, or what stands for it.
-const ON_DSQL: [&str; 6] =
-    ["accounts::", "bad_input::", "chat::", "handshakes::", "history::", "sessions::"];
+const ON_DSQL: [&str; 7] = [
+    "accounts::",
+    "bad_input::",
+    "chat::",
+    "handshakes::",
+    "history::",
+    "presence::",
+    "sessions::",
+];
 
 fn all_stories() -> impl Iterator<Item = Story> {
     [
@@ -175,6 +183,8 @@ fn all_stories() -> impl Iterator<Item = Story> {
         handshakes::stories(),
         history::anywhere(),
         history::stories(),
+        presence::anywhere(),
+        presence::stories(),
         chat::anywhere(),
         chat::stories(),
         storage::stories(),

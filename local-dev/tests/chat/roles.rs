@@ -26,6 +26,7 @@ crate::stories! {
 async fn no_privilege_can_be_spared(world: World) {
     let mut owner = PgConnection::connect(world.database_url()).await.unwrap();
     world.register("alice").await;
+    world.register("bob").await;
     let old_hash = world.password_hash("alice").await;
     let world = {
         let mut world = world;
@@ -83,12 +84,21 @@ async fn use_function(
     };
     // Who is to be told, found gone and forgotten.
     let id = BASE64_STANDARD.encode(format!("{number:011}"));
-    if matches!(name, "refresh" | "logout" | "message" | "broadcast") {
-        world.insert_connection_of(&access, "alice", &id).await;
+    let die_silently = async |access: &str, username: &str| {
+        world.insert_connection_of(access, username, &id).await;
         world.clock.advance(Duration::from_mins(1));
+    };
+    match name {
+        "refresh" | "logout" | "presence" | "message" | "broadcast" => {
+            die_silently(&access, "alice").await;
+        }
+        // Only others are told who has come.
+        "connect" => die_silently(&world.log_in("bob").await.access, "bob").await,
+        _ => {}
     }
     match name {
         "messages" => drop(http.get("/auth/messages", &access).await),
+        "presence" => drop(http.get("/auth/presence", &access).await),
         "refresh" => {
             // The third time its token is too old, which ends the session.
             let mut presented = refresh.clone();
@@ -111,6 +121,10 @@ async fn use_function(
                         world.dsql().denied() > 0 || world.connection_ids().await.len() == 1
                     };
                     world.until("the other is forgotten, or that is denied", is_alone).await;
+                }
+                if name == "disconnect" {
+                    // Likewise, who has left.
+                    die_silently(&world.log_in("bob").await.access, "bob").await;
                 }
                 socket.close().await;
             }

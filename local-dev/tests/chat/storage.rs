@@ -18,7 +18,7 @@ crate::stories! {
 }
 
 /// The migrations there are.
-pub const STEPS: usize = 8;
+pub const STEPS: usize = 10;
 
 async fn migrations_may_run_twice_at_once(world: World) {
     let url = world.empty_database().await;

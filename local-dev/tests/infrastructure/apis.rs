@@ -65,6 +65,7 @@ fn every_route_is_complete(template: &Template) {
         let http = http_routes(&stack);
         let expected = [
             ("GET /auth/messages", "Messages"),
+            ("GET /auth/presence", "Presence"),
             ("POST /auth/login", "Login"),
             ("POST /auth/logout", "Logout"),
             ("POST /auth/refresh", "Refresh"),

@@ -72,6 +72,7 @@ pub(crate) fn start_without(
         "refresh" => drop(refresh::Refresh::new(&settings)?),
         "logout" => drop(logout::Logout::new(&settings)?),
         "messages" => drop(messages::Messages::new(&settings)?),
+        "presence" => drop(presence::Presence::new(&settings)?),
         "connect" => drop(connect::Connect::new(&settings)?),
         "message" => drop(message::Message::new(&settings)?),
         "disconnect" => drop(disconnect::Disconnect::new(&settings)?),

@@ -72,10 +72,13 @@ fn needed(stack: &Stack, id: &str, function: &str, is_traced: bool) -> BTreeSet<
             let arn = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${ChatWebSocketApi}";
             right("execute-api:ManageConnections", &format!("{arn}/ws/{method}/@connections/*"))
         };
-        // All of these close sockets of sessions that have ended; only these two write to sockets.
-        rights.insert(connections("DELETE"));
-        if ["message", "broadcast"].contains(&function) {
-            rights.insert(connections("POST"));
+        // All of these write to sockets: messages, or who has come or left.
+        rights.insert(connections("POST"));
+        match function {
+            "connect" | "disconnect" => {}
+            "presence" => drop(rights.insert(connections("GET"))),
+            // These close sockets of sessions that have ended.
+            _ => drop(rights.insert(connections("DELETE"))),
         }
     }
     if asked.contains("BROADCAST_QUEUE_URL") {
@@ -120,7 +123,10 @@ fn who_has_the_secret(template: &Template) {
             .map(|(id, ..)| id)
             .collect()
     };
-    assert_eq!(with("JwtSecret"), ["Connect", "Login", "Logout", "Messages", "Refresh"]);
+    assert_eq!(
+        with("JwtSecret"),
+        ["Connect", "Login", "Logout", "Messages", "Presence", "Refresh"]
+    );
     assert_eq!(with("CdnSecret"), ["Login"]);
     // Nobody reads it later on: CloudFormation has put it where it belongs.
     assert!(!template.json().contains("secretsmanager:GetSecretValue"));

@@ -19,7 +19,7 @@ pub const CONNECTION_LIFE_MAX: Duration = Duration::from_mins(2 * 60 + 10);
 
 /// How long a "gone" about a new connection is not believed: posts fail until its handshake is done, which is up to
 /// 29 seconds (API Gateway's integration timeout) after its row was written.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(30);
+pub(super) const HANDSHAKE_MAX: Duration = Duration::from_secs(30);
 
 /// Rows deleted by one statement at most; DSQL takes up to 3,000 in a transaction.
 const DELETE_MAX: usize = 1000;
@@ -75,7 +75,9 @@ impl Stretch<'_> {
 }
 
 /// SQLite has no other truth.
-fn zero_or_one<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<bool, D::Error> {
+pub(super) fn zero_or_one<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<bool, D::Error> {
     u8::deserialize(deserializer).map(|number| number != 0)
 }
 
@@ -186,40 +188,120 @@ impl Store {
         })?)
     }
 
-    /// Forgets a connection. Forgetting one that is not there is fine.
+    /// Forgets a connection that is closed, and says whose last one that was, if the table has at most `limit` rows. Forgetting
+    /// one that is not there is fine.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn delete_connection(&self, id: &str) -> Result<()> {
+    pub async fn delete_connection(
+        &self,
+        id: &str,
+        limit: Option<usize>,
+        now: UnixMillis,
+    ) -> Result<Vec<Username>> {
+        self.forget(&[id.to_owned()], UnixMillis(i64::MAX), limit, now).await
+    }
+
+    /// Forgets connections that a post found gone, and says whose last ones those were, if the table has at most `limit` rows.
+    /// Those so new that their handshake may still be under way stay.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn delete_gone_connections(
+        &self,
+        ids: &[String],
+        limit: Option<usize>,
+        now: UnixMillis,
+    ) -> Result<Vec<Username>> {
+        self.forget(ids, now.minus(HANDSHAKE_MAX), limit, now).await
+    }
+
+    /// Forgets connections that were opened until then, in one statement (per thousand) if nobody wants to know whose last ones
+    /// they were, or there are too many rows to look that up among.
+    ///
+    /// Else in two, so that of connections that end at the same moment exactly one is found to be the last: each is marked as
+    /// dead first, and then whoever deletes what is marked can tell, since he sees the marks of all who came before him, and
+    /// a row is deleted once. What is marked and not deleted is removed by the next broadcast, like any dead row.
+    async fn forget(
+        &self,
+        ids: &[String],
+        opened_by: UnixMillis,
+        limit: Option<usize>,
+        now: UnixMillis,
+    ) -> Result<Vec<Username>> {
+        let mut left = Vec::new();
+        for ids in ids.chunks(DELETE_MAX) {
+            let owners = match limit {
+                Some(limit) => self.mark_as_dead(ids, opened_by, limit).await?,
+                None => Vec::new(),
+            };
+            if owners.is_empty() {
+                self.delete(ids, opened_by).await?;
+            } else {
+                left.extend(self.delete_dead_of(&owners, now).await?);
+            }
+        }
+        Ok(left)
+    }
+
+    async fn delete(&self, ids: &[String], opened_by: UnixMillis) -> Result<()> {
         with_db!(self.writer, |db| {
-            sqlx::query("delete from connections where connection_id = $1")
-                .bind(id)
-                .execute(db)
-                .await
-                .map(drop)
+            let mut query =
+                sqlx::QueryBuilder::new("delete from connections where connected_at <= ");
+            query.push_bind(opened_by).push(" and connection_id in (");
+            let mut list = query.separated(", ");
+            for id in ids {
+                list.push_bind(id);
+            }
+            query.push(")").build().execute(db).await.map(drop)
         })?;
         Ok(())
     }
 
-    /// Forgets connections that a post found gone, in one statement (per thousand). Those so new that their handshake
-    /// may still be under way stay.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn delete_gone_connections(&self, ids: &[String], now: UnixMillis) -> Result<()> {
-        for ids in ids.chunks(DELETE_MAX) {
-            with_db!(self.writer, |db| {
-                let mut query =
-                    sqlx::QueryBuilder::new("delete from connections where connected_at <= ");
-                query.push_bind(now.minus(HANDSHAKE_MAX)).push(" and connection_id in (");
-                let mut list = query.separated(", ");
-                for id in ids {
-                    list.push_bind(id);
-                }
-                query.push(")").build().execute(db).await.map(drop)
-            })?;
-        }
-        Ok(())
+    /// Makes connections as old as can be, and says whose they are: nobody's, if the table has more than `limit` rows.
+    async fn mark_as_dead(
+        &self,
+        ids: &[String],
+        opened_by: UnixMillis,
+        limit: usize,
+    ) -> Result<Vec<Username>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX - 1);
+        Ok(with_db!(self.writer, |db| {
+            let mut query = sqlx::QueryBuilder::new(
+                "update connections set connected_at = 0
+                 where (select count(*) from (select 1 from connections limit ",
+            );
+            query.push_bind(limit + 1).push(NOT_A_CONSTANT).push(") few) <= ").push_bind(limit);
+            query.push(" and connected_at <= ").push_bind(opened_by);
+            query.push(" and connection_id in (");
+            let mut list = query.separated(", ");
+            for id in ids {
+                list.push_bind(id);
+            }
+            query.push(") returning username").build_query_scalar().fetch_all(db).await
+        })?)
+    }
+
+    /// Deletes the dead connections of people, and says who has no living one.
+    async fn delete_dead_of(&self, owners: &[Username], now: UnixMillis) -> Result<Vec<Username>> {
+        let dead = now.minus(CONNECTION_LIFE_MAX);
+        let deleted: Vec<(Username, bool)> = with_db!(self.writer, |db| {
+            let mut query =
+                sqlx::QueryBuilder::new("delete from connections where connected_at <= ");
+            query.push_bind(dead).push(" and username in (");
+            let mut list = query.separated(", ");
+            for owner in owners {
+                list.push_bind(owner);
+            }
+            query.push(
+                ") returning username, exists (
+                     select 1 from connections other
+                     where other.username = connections.username and other.connected_at > ",
+            );
+            query.push_bind(dead).push(")").build_query_as().fetch_all(db).await
+        })?;
+        let left = deleted.into_iter().filter_map(|(owner, lives)| (!lives).then_some(owner));
+        Ok(left.collect::<BTreeSet<Username>>().into_iter().collect())
     }
 
     /// The connections of a session.

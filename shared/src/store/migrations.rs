@@ -21,6 +21,8 @@ const STEPS: &[&str] = &[
     include_str!("../../migrations/0006_message_sequence_row.sql"),
     include_str!("../../migrations/0007_login_failures.sql"),
     include_str!("../../migrations/0008_send_rates.sql"),
+    include_str!("../../migrations/0009_connections_checked_at.sql"),
+    include_str!("../../migrations/0010_send_rates_typed_at.sql"),
 ];
 
 const BOOKKEEPING: &str = "create table if not exists schema_migrations (

@@ -11,6 +11,7 @@ mod messages;
 mod migrations;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod presence;
 mod roles;
 mod rows;
 mod send_rates;
@@ -26,6 +27,7 @@ pub use connections::{CONNECTION_LIFE_MAX, NewConnection, Recipient, Stretch};
 pub use login_failures::Attempts;
 pub use messages::{Appended, Drafts, Outcome, Page, PageRequest};
 pub use migrations::{Database, Status};
+pub use presence::{Member, Online};
 pub use roles::{Privilege, ROLES, Role, RoleArns};
 pub use sessions::{NewSession, Refreshed};
 pub use trouble::Trouble;

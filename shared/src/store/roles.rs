@@ -53,11 +53,11 @@ pub const ROLES: &[Role] = &[
     },
     Role {
         name: "refresh",
-        tables: &[("sessions", &[Select, Update]), ("connections", &[Select, Delete])],
+        tables: &[("sessions", &[Select, Update]), ("connections", &[Select, Update, Delete])],
     },
     Role {
         name: "logout",
-        tables: &[("sessions", &[Select, Update]), ("connections", &[Select, Delete])],
+        tables: &[("sessions", &[Select, Update]), ("connections", &[Select, Update, Delete])],
     },
     Role {
         name: "messages",
@@ -68,25 +68,32 @@ pub const ROLES: &[Role] = &[
         ],
     },
     Role {
+        name: "presence",
+        tables: &[("sessions", &[Select]), ("connections", &[Select, Update, Delete])],
+    },
+    Role {
         name: "connect",
-        tables: &[("sessions", &[Select]), ("connections", &[Select, Insert, Update])],
+        tables: &[("sessions", &[Select]), ("connections", &[Select, Insert, Update, Delete])],
     },
     Role {
         name: "message",
         tables: &[
             ("sessions", &[Select]),
-            ("connections", &[Select, Delete]),
+            ("connections", &[Select, Update, Delete]),
             ("messages", &[Select, Insert]),
             ("message_sequence", &[Select, Update]),
             ("send_rates", &[Select, Insert, Update]),
         ],
     },
-    Role { name: "disconnect", tables: &[("connections", &[Select, Delete])] },
+    Role {
+        name: "disconnect",
+        tables: &[("sessions", &[Select]), ("connections", &[Select, Update, Delete])],
+    },
     Role {
         name: "broadcast",
         tables: &[
             ("sessions", &[Select]),
-            ("connections", &[Select, Delete]),
+            ("connections", &[Select, Update, Delete]),
             ("messages", &[Select]),
         ],
     },

@@ -14,16 +14,23 @@ use crate::{
 const NEEDED: &[(&str, &[&str])] = &[
     ("Register", &["DATABASE_URL"]),
     ("Login", &["DATABASE_URL", "JWT_SECRET", "CDN_SECRET"]),
-    ("Refresh", &["DATABASE_URL", "JWT_SECRET", "CONNECTIONS_ENDPOINT"]),
-    ("Logout", &["DATABASE_URL", "JWT_SECRET", "CONNECTIONS_ENDPOINT"]),
+    ("Refresh", &["DATABASE_URL", "JWT_SECRET", "CONNECTIONS_ENDPOINT", "PRESENCE_LIMIT"]),
+    ("Logout", &["DATABASE_URL", "JWT_SECRET", "CONNECTIONS_ENDPOINT", "PRESENCE_LIMIT"]),
     ("Messages", &["DATABASE_URL", "JWT_SECRET"]),
-    ("Connect", &["DATABASE_URL", "JWT_SECRET", "ALLOWED_ORIGINS"]),
+    ("Presence", &["DATABASE_URL", "JWT_SECRET", "CONNECTIONS_ENDPOINT", "PRESENCE_LIMIT"]),
+    ("Connect", &["DATABASE_URL", "JWT_SECRET", "ALLOWED_ORIGINS", "PRESENCE_LIMIT"]),
     (
         "Message",
-        &["DATABASE_URL", "MESSAGE_RATE_LIMIT", "BROADCAST_QUEUE_URL", "BROADCAST_INLINE_LIMIT"],
+        &[
+            "DATABASE_URL",
+            "MESSAGE_RATE_LIMIT",
+            "BROADCAST_QUEUE_URL",
+            "BROADCAST_INLINE_LIMIT",
+            "PRESENCE_LIMIT",
+        ],
     ),
-    ("Disconnect", &["DATABASE_URL"]),
-    ("Broadcast", &["DATABASE_URL", "CONNECTIONS_ENDPOINT"]),
+    ("Disconnect", &["DATABASE_URL", "PRESENCE_LIMIT"]),
+    ("Broadcast", &["DATABASE_URL", "CONNECTIONS_ENDPOINT", "PRESENCE_LIMIT"]),
     ("Migrate", &["DATABASE_URL"]),
 ];
 
@@ -128,6 +135,9 @@ fn malformed(name: &str, value: &str) -> Option<(&'static str, &'static str)> {
         "BROADCAST_INLINE_LIMIT" => {
             value.parse::<u32>().is_ok_and(|count| (1..=10_000).contains(&count))
         }
+        "PRESENCE_LIMIT" => {
+            value == "off" || value.parse::<u32>().is_ok_and(|count| (1..=1000).contains(&count))
+        }
         "CONNECTIONS_ENDPOINT" => {
             after("http").is_some_and(|rest| rest.contains("://") && !rest.ends_with('/'))
         }
@@ -153,6 +163,9 @@ fn malformed(name: &str, value: &str) -> Option<(&'static str, &'static str)> {
         }
         "BROADCAST_INLINE_LIMIT" => {
             "cargo xtask deploy --parameter BroadcastInlineLimit=500 (a whole number from 1 to 10000)"
+        }
+        "PRESENCE_LIMIT" => {
+            "cargo xtask deploy --parameter PresenceLimit=100 (a whole number from 1 to 1000), or off"
         }
         "ALLOWED_ORIGINS" => {
             "cargo xtask deploy --allowed-origins https://a.example.com,https://b.example.com: exact \
@@ -211,6 +224,10 @@ mod tests {
             ("BROADCAST_INLINE_LIMIT", "10000", true),
             ("BROADCAST_INLINE_LIMIT", "10001", false),
             ("BROADCAST_INLINE_LIMIT", "-7", false),
+            ("PRESENCE_LIMIT", "1000", true),
+            ("PRESENCE_LIMIT", "off", true),
+            ("PRESENCE_LIMIT", "1001", false),
+            ("PRESENCE_LIMIT", "0", false),
             ("CONNECTIONS_ENDPOINT", "https://a.execute-api.eu-central-1.amazonaws.com/ws", true),
             ("CONNECTIONS_ENDPOINT", "wss://a/ws", false),
             ("BROADCAST_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/1/chat.fifo", true),

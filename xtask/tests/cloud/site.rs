@@ -32,6 +32,7 @@ pub const FUNCTIONS: &[&str] = &[
     "refresh",
     "logout",
     "messages",
+    "presence",
     "connect",
     "message",
     "disconnect",

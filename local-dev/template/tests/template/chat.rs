@@ -12,16 +12,22 @@ fn chat(parameters: &[(&str, &str)]) -> Template {
 }
 
 /// Each function: its binary, the megabytes and seconds that it has, its variables.
-const FUNCTIONS: [(&str, u32, u32, &[&str]); 10] = [
-    ("broadcast", 512, 60, &["CONNECTIONS_ENDPOINT"]),
-    ("connect", 256, 15, &["JWT_SECRET", "ALLOWED_ORIGINS"]),
-    ("disconnect", 256, 15, &[]),
+const FUNCTIONS: [(&str, u32, u32, &[&str]); 11] = [
+    ("broadcast", 512, 60, &["CONNECTIONS_ENDPOINT", "PRESENCE_LIMIT"]),
+    ("connect", 256, 15, &["JWT_SECRET", "ALLOWED_ORIGINS", "PRESENCE_LIMIT"]),
+    ("disconnect", 256, 15, &["PRESENCE_LIMIT"]),
     ("login", 1769, 15, &["JWT_SECRET", "CDN_SECRET"]),
-    ("logout", 256, 15, &["JWT_SECRET", "CONNECTIONS_ENDPOINT"]),
-    ("message", 512, 28, &["MESSAGE_RATE_LIMIT", "BROADCAST_QUEUE_URL", "BROADCAST_INLINE_LIMIT"]),
+    ("logout", 256, 15, &["JWT_SECRET", "CONNECTIONS_ENDPOINT", "PRESENCE_LIMIT"]),
+    (
+        "message",
+        512,
+        28,
+        &["MESSAGE_RATE_LIMIT", "BROADCAST_QUEUE_URL", "BROADCAST_INLINE_LIMIT", "PRESENCE_LIMIT"],
+    ),
     ("messages", 256, 15, &["JWT_SECRET"]),
     ("migrate", 256, 300, &[]),
-    ("refresh", 256, 15, &["JWT_SECRET", "CONNECTIONS_ENDPOINT"]),
+    ("presence", 256, 15, &["JWT_SECRET", "CONNECTIONS_ENDPOINT", "PRESENCE_LIMIT"]),
+    ("refresh", 256, 15, &["JWT_SECRET", "CONNECTIONS_ENDPOINT", "PRESENCE_LIMIT"]),
     ("register", 1769, 15, &[]),
 ];
 
@@ -48,9 +54,10 @@ fn its_functions_have_what_they_need() {
         scheme: Some("https".to_owned()),
         path: "/ws".to_owned(),
     };
-    for function in ["Logout", "Refresh", "Broadcast"] {
+    for function in ["Logout", "Refresh", "Presence", "Broadcast"] {
         let variables = &template.function(function).unwrap().environment;
-        assert_eq!(variables.last().unwrap().1, endpoint, "{function}");
+        let own = variables.iter().find(|(name, _)| name == "CONNECTIONS_ENDPOINT").unwrap();
+        assert_eq!(own.1, endpoint, "{function}");
     }
 }
 
@@ -66,6 +73,7 @@ fn its_routes_lead_to_their_functions() {
         ("POST /auth/refresh", "Refresh"),
         ("POST /auth/logout", "Logout"),
         ("GET /auth/messages", "Messages"),
+        ("GET /auth/presence", "Presence"),
     ];
     assert_eq!(routes, expected.map(|(key, function)| (key.to_owned(), function)));
     let [api] = template.websocket_apis.as_slice() else { panic!("there is one") };

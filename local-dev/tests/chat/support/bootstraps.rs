@@ -20,11 +20,12 @@ pub const HINT: &str = if cfg!(target_arch = "x86_64") {
 };
 
 /// The chat's functions.
-const FUNCTIONS: [&str; 10] = [
+const FUNCTIONS: [&str; 11] = [
     "migrate",
     "register",
     "login",
     "messages",
+    "presence",
     "connect",
     "message",
     "disconnect",

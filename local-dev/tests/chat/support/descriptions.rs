@@ -91,6 +91,8 @@ impl Descriptions {
             Some("messages") => "messages",
             Some("error") => "error",
             Some("pong") => "pong",
+            Some("presence") => "presence",
+            Some("typing") => "typing",
             _ => "gatewayError",
         };
         self.check_message(name, frame);
@@ -102,6 +104,11 @@ impl Descriptions {
     /// Fails unless the description has this frame as a message that a `chat.v1` client sends.
     pub fn check_sent(&self, frame: &Value) {
         self.check_message("send", frame);
+    }
+
+    /// Fails unless the description has this frame as one by which a `chat.v1` client tells that its user is writing.
+    pub fn check_typing(&self, frame: &Value) {
+        self.check_message("tellTyping", frame);
     }
 
     /// Fails unless the description has this frame as one that a plain client is shown.

@@ -486,8 +486,9 @@ impl World {
     }
 
     pub async fn delete_connections(&self) {
+        let now = self.clock.clock().now();
         for id in self.connection_ids().await {
-            self.store.delete_connection(&id).await.unwrap();
+            self.store.delete_connection(&id, None, now).await.unwrap();
         }
     }
 

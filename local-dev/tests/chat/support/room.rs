@@ -37,14 +37,14 @@ impl Guests {
         username.ends_with(&self.suffix)
     }
 
-    /// Whether a frame is not somebody else's message.
+    /// Whether a frame is not somebody else's message, nor news of them.
     pub fn may_have_said(&self, frame: &str) -> bool {
         if let Ok(frame) = serde_json::from_str::<Value>(frame) {
             let is_ours = |message: &Value| {
                 message["username"].as_str().is_some_and(|username| self.has(username))
             };
             match frame["type"].as_str() {
-                Some("message") => return is_ours(&frame),
+                Some("message" | "presence" | "typing") => return is_ours(&frame),
                 Some("messages") => {
                     return frame["messages"].as_array().is_some_and(|all| all.iter().any(is_ours));
                 }

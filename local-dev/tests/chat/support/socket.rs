@@ -1,6 +1,6 @@
 //! A WebSocket client that holds every `chat.v1` frame it gets against the AsyncAPI description.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ impl Handshake {
             Ok((stream, response)) => {
                 let protocol = response.headers().get("sec-websocket-protocol");
                 let protocol = protocol.map(|value| value.to_str().unwrap().to_owned());
-                Ok(Socket { stream, protocol, guests: self.guests })
+                Ok(Socket { stream, protocol, guests: self.guests, news: VecDeque::new() })
             }
             Err(tungstenite::Error::Http(response)) => {
                 let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default());
@@ -87,6 +87,8 @@ pub struct Socket {
     /// The subprotocol that was selected.
     pub protocol: Option<String>,
     guests: Guests,
+    /// What came of presence and typing, until somebody asks.
+    news: VecDeque<Value>,
 }
 
 impl Socket {
@@ -131,6 +133,22 @@ impl Socket {
         frame
     }
 
+    /// The next frame about who comes, leaves or is writing; no other may come before it.
+    pub async fn next_news(&mut self) -> Value {
+        while self.news.is_empty() {
+            match self.next_of_ours().await {
+                Message::Text(text) if self.keep_news(&text) => {}
+                other => panic!("news were due, this came: {other:?}"),
+            }
+        }
+        self.news.pop_front().unwrap()
+    }
+
+    /// The news that came before the frame that was read last, and weren't asked for.
+    pub fn news_so_far(&mut self) -> Vec<Value> {
+        self.news.drain(..).collect()
+    }
+
     /// The code and reason of the close frame that is due now.
     pub async fn next_close(&mut self) -> (u16, String) {
         match self.next().await {
@@ -166,13 +184,43 @@ impl Socket {
         }
     }
 
+    /// Says that its user is writing.
+    pub async fn type_something(&mut self) {
+        let frame = json!({"action": "typing"});
+        Descriptions::get().check_typing(&frame);
+        self.send(frame.to_string()).await;
+    }
+
     /// Sends, if the connection still takes it.
     pub async fn try_send(&mut self, text: String) -> bool {
         leaks::remember_frame(&text);
         self.stream.send(Message::text(text)).await.is_ok()
     }
 
+    /// The next frame, unless it is about presence or typing: most stories are about something else.
     async fn next(&mut self) -> Message {
+        loop {
+            match self.next_of_ours().await {
+                Message::Text(text) if self.keep_news(&text) => {}
+                frame => return frame,
+            }
+        }
+    }
+
+    /// Keeps news, and says whether a frame is such.
+    fn keep_news(&mut self, frame: &str) -> bool {
+        let Some(news) = serde_json::from_str::<Value>(frame).ok().filter(|frame| {
+            self.protocol.is_some()
+                && ["presence", "typing"].map(Into::into).contains(&frame["type"])
+        }) else {
+            return false;
+        };
+        Descriptions::get().check_frame(&news);
+        self.news.push_back(news);
+        true
+    }
+
+    async fn next_of_ours(&mut self) -> Message {
         loop {
             match self.next_of_anybody().await {
                 Message::Text(text) if !self.guests.may_have_said(&text) => {}

@@ -1,0 +1,1 @@
+alter table connections add column checked_at bigint

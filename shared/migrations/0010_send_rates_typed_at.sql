@@ -1,0 +1,1 @@
+alter table send_rates add column typed_at bigint
