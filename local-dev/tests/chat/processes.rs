@@ -124,6 +124,12 @@ async fn bad_settings_stop_the_program_with_one_line(world: World) {
         ("REFRESH_TOKEN_TTL", "0", "REFRESH_TOKEN_TTL: \"0\" is not allowed"),
         ("ALLOWED_ORIGINS", "*", "ALLOWED_ORIGINS: \"*\" is not an origin"),
         ("MESSAGE_RATE_LIMIT", "many", "MESSAGE_RATE_LIMIT: \"many\" is not allowed"),
+        (
+            "PRESENCE_LIMIT",
+            "1001",
+            "PRESENCE_LIMIT: \"1001\" is not allowed, it takes a whole number from 1 to 1000, or the word off",
+        ),
+        ("PRESENCE_LIMIT", "0", "PRESENCE_LIMIT: \"0\" is not allowed"),
         ("BROADCAST_CONCURRENCY", "0", "BROADCAST_CONCURRENCY: \"0\" is not allowed"),
         (
             "BROADCAST_INLINE_LIMIT",

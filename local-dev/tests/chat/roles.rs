@@ -99,18 +99,7 @@ async fn use_function(
     match name {
         "messages" => drop(http.get("/auth/messages", &access).await),
         "presence" => drop(http.get("/auth/presence", &access).await),
-        "refresh" => {
-            // The third time its token is too old, which ends the session.
-            let mut presented = refresh.clone();
-            for _ in 0..2 {
-                let answer = http.post("/auth/refresh", &json!({"refresh_token": presented})).await;
-                answer.body["refresh_token"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .clone_into(&mut presented);
-            }
-            http.post("/auth/refresh", &json!({"refresh_token": refresh})).await;
-        }
+        "refresh" => replay(world, &refresh).await,
         "logout" => drop(http.post("/auth/logout", &json!({"refresh_token": refresh})).await),
         "connect" | "message" | "disconnect" => {
             if let Ok(mut socket) = world.handshake(&access).open().await {
@@ -142,6 +131,16 @@ async fn use_function(
     }
     is_over().await;
     world.delete_connections().await;
+}
+
+/// Presents a refresh token until it is too old, which ends its session.
+async fn replay(world: &World, refresh: &str) {
+    let mut presented = refresh.to_owned();
+    for _ in 0..2 {
+        let answer = world.http.post("/auth/refresh", &json!({"refresh_token": presented})).await;
+        answer.body["refresh_token"].as_str().unwrap_or_default().clone_into(&mut presented);
+    }
+    world.http.post("/auth/refresh", &json!({"refresh_token": refresh})).await;
 }
 
 /// The access token and the refresh token of an answer.

@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn a_month_of_1000_users_is_as_counted_by_hand() {
         // Always online: each message is one in and 1,000 out.
-        let load = load("--users 1000 --messages 24 --hours 24 --busy-hours 24 --visits 12 --logins 0 --joins 0").unwrap();
+        let load = load("--users 1000 --messages 24 --hours 24 --busy-hours 24 --visits 12 --logins 0 --joins 0 --presence-limit 0").unwrap();
         let bill = Bill::of(&load, &STACK);
         let messages = 1000.0 * 730.0;
         let connections = 1000.0 * 365.0;
@@ -123,6 +123,51 @@ mod tests {
         assert!((minutes.paid - 10.95).abs() < 1e-9);
     }
 
+    /// Likewise, what people being told of each other adds.
+    #[test]
+    fn presence_costs_as_counted_by_hand() {
+        // Always online, one says something every hour; a new connection every two hours.
+        let of = |users: u32, limit: u32| {
+            let load = load(&format!(
+                "--users {users} --messages 24 --hours 24 --busy-hours 24 --visits 12 --presence-limit {limit}"
+            ));
+            Bill::of(&load.unwrap(), &STACK)
+        };
+        let added = |users: u32, price: &Price| {
+            quantity(&of(users, 100), price) - quantity(&of(users, 0), price)
+        };
+        let (messages, connections) = (730.0, 365.0);
+        for (users, price, expected) in [
+            // Two frames in for each message; those, and two news for each connection, out to 99 others.
+            (
+                100,
+                &prices::SOCKET_MESSAGES,
+                100.0 * (messages * 2.0 * 100.0 + connections * 2.0 * 99.0),
+            ),
+            (100, &prices::HTTP_REQUESTS, 100.0 * connections),
+            (100, &prices::LAMBDA_REQUESTS, 100.0 * (messages * 2.0 + connections)),
+            // A statement of 100 rows to ask; to tell, one more and another that writes.
+            (
+                100,
+                &prices::DSQL_WORK,
+                100.0
+                    * (connections * (0.02 + 0.036)
+                        + connections * 2.0 * (0.02 + 0.14 + 0.036)
+                        + messages * 2.0 * (0.02 + 0.14 + 101.0 * 0.00036)),
+            ),
+            // In a large room nothing goes out, and everybody asks every five minutes.
+            (101, &prices::SOCKET_MESSAGES, 101.0 * messages * 2.0),
+            (101, &prices::HTTP_REQUESTS, 101.0 * (connections + 730.0 * 12.0)),
+        ] {
+            let counted = added(users, price);
+            assert!(
+                (counted - expected).abs() < expected * 1e-9,
+                "{} of {users}: {counted}, by hand {expected}",
+                price.what
+            );
+        }
+    }
+
     #[test]
     fn nobody_pays_for_what_stands_there() {
         let bill = Bill::of(&load("--users 0").unwrap(), &STACK);
@@ -149,6 +194,7 @@ mod tests {
         }
     }
 
+    /// Without presence: a room that is just too large for it costs less than one that is not.
     fn loads() -> impl Strategy<Value = Load> {
         (0.0..1e6, 0.0..100.0, 0.0..24.0, 1.0..24.0, 0.0..20.0, 1.0..16_384.0).prop_map(
             |(users, messages, hours, busy_hours, visits, text_bytes)| Load {
@@ -158,6 +204,7 @@ mod tests {
                 busy_hours,
                 visits,
                 text_bytes,
+                presence_limit: 0.0,
                 ..load("").unwrap()
             },
         )
@@ -196,7 +243,9 @@ mod tests {
         #[test]
         fn what_is_flat_adds_up(one in 0.0..1e5, other in 0.0..1e5) {
             // Without fan-out and what is free, two chats cost what one of both sizes does.
-            let quiet = |users: f64| Load { users, messages: 0.0, metrics: 0.0, ..load("").unwrap() };
+            let quiet = |users: f64| {
+                Load { users, messages: 0.0, metrics: 0.0, presence_limit: 0.0, ..load("").unwrap() }
+            };
             let bare = Stack { alarm_metrics: 0.0, secrets: 0.0, dashboards: 0.0, queues: 0.0 };
             let full = |users: f64| Bill::of(&quiet(users), &bare).full();
             let (apart, together) = (full(one) + full(other), full(one + other));

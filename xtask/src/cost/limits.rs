@@ -83,7 +83,9 @@ fn at_peak(load: &Load) -> [(&'static str, &'static str, f64, f64); 6] {
     let said = per_second(load.said());
     let posts = said * online.max(1.0);
     let connects = per_second(load.connections()).max(online / (SOCKET_HOURS_MAX * 3600.0));
-    let requests = said + posts + connects + per_second(load.http_requests());
+    let typed = per_second(load.typed());
+    let news = typed + (connects * 2.0 + typed) * peak_load.posts_of_news();
+    let requests = said + posts + connects + news + per_second(load.http_requests());
     let showing = peak_load.functions();
     let ms = |name: &str, otherwise: f64| {
         let at_peak = showing.iter().find(|function| function.name == name);
@@ -138,6 +140,7 @@ mod tests {
             visits: 0.0,
             logins: 0.0,
             joins: 0.0,
+            presence_limit: 0.0,
             ..usual()
         };
         let limits = limits(&load);

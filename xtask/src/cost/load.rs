@@ -121,6 +121,18 @@ pub(crate) struct Load {
     #[arg(long, default_value = "500", value_parser = between(1.0, 100_000.0))]
     pub(crate) inline_limit: f64,
 
+    /// Connections up to which people are told who comes, leaves and is writing; 0 if nobody asks for any of it
+    #[arg(long, default_value = "100", value_parser = between(0.0, 1000.0))]
+    pub(crate) presence_limit: f64,
+
+    /// Minutes after which a page in a larger room asks again who is there
+    #[arg(long, default_value = "5", value_parser = between(0.1, 1440.0))]
+    pub(crate) presence_minutes: f64,
+
+    /// Frames that tell of one message that it is being written, one in three seconds
+    #[arg(long, default_value = "2", value_parser = between(0.0, 100.0))]
+    pub(crate) typing: f64,
+
     /// Invocations that start an instance, as a share
     #[arg(long, default_value = "0.01", value_parser = between(0.0, 1.0))]
     pub(crate) cold_share: f64,
@@ -146,7 +158,7 @@ pub(crate) struct Load {
     pub(crate) log_bytes: f64,
 
     /// Metrics of its own
-    #[arg(long, default_value = "23", value_parser = between(0.0, 10_000.0))]
+    #[arg(long, default_value = "25", value_parser = between(0.0, 10_000.0))]
     pub(crate) metrics: f64,
 
     /// Bytes that CloudFront sends for a page load; most files are unchanged
@@ -248,6 +260,40 @@ impl Load {
         self.online().max(1.0)
     }
 
+    fn has_presence(&self) -> bool {
+        self.presence_limit > 0.0
+    }
+
+    /// Whether the room is so small that people are told of each other.
+    fn is_told(&self) -> bool {
+        self.online() <= self.presence_limit
+    }
+
+    /// To how many connections is posted what becomes of one person, as if everybody had one.
+    pub(crate) fn posts_of_news(&self) -> f64 {
+        if self.is_told() { self.posts_per_message() - 1.0 } else { 0.0 }
+    }
+
+    /// Frames per month by which clients tell that their users are writing.
+    pub(crate) fn typed(&self) -> f64 {
+        if self.has_presence() { self.said() * self.typing } else { 0.0 }
+    }
+
+    /// Posts per month about who comes, who leaves and who is writing.
+    fn news(&self) -> f64 {
+        (self.connections() * 2.0 + self.typed()) * self.posts_of_news()
+    }
+
+    /// How often in a month somebody asks who is there: with each socket, and in a large room now and then.
+    fn asks(&self) -> f64 {
+        let now_and_then = self.hours * 60.0 / self.presence_minutes;
+        match (self.has_presence(), self.is_told()) {
+            (false, _) => 0.0,
+            (true, true) => self.connections(),
+            (true, false) => self.connections() + self.users * now_and_then * MONTH_DAYS,
+        }
+    }
+
     pub(crate) fn shards_per_message(&self) -> f64 {
         let posts = self.posts_per_message();
         if posts > self.inline_limit { (posts / self.inline_limit).ceil() } else { 0.0 }
@@ -274,14 +320,29 @@ impl Load {
         let shard = posts.min(self.inline_limit);
         let (small, push, bcrypt) = (self.memory, self.memory_push, self.memory_bcrypt);
         let (connections, logins) = (self.connections(), per_month(self.logins));
+        // Who is there is read and told; in a large room, enough is read to know that it is one.
+        let ([reads, writes, rows], news_ms) = match (self.has_presence(), self.is_told()) {
+            (false, _) => ([0.0; 3], 2.0),
+            (true, true) => ([1.0, 1.0, posts], posting_ms(self.posts_of_news()) + 2.0),
+            (true, false) => ([1.0, 0.0, self.presence_limit + 1.0], 2.0),
+        };
         vec![
             function("register", self.users * self.joins, bcrypt, [0.0, 1.0, 0.0], self.hash_ms),
             function("login", logins, bcrypt, [1.0, 3.0, 1.0], self.hash_ms),
             function("refresh", per_month(self.hours / TOKEN_HOURS), small, [0.0, 1.0, 0.0], 2.0),
             function("logout", logins, small, [1.0, 1.0, 1.0], 2.0),
             function("messages", connections, small, [2.0, 0.0, PAGE_MESSAGES], 2.0),
-            function("connect", connections, small, [1.0, 1.0, 1.0], 2.0),
+            function("presence", self.asks(), small, [1.0, 0.0, posts], 2.0),
+            function(
+                "connect",
+                connections,
+                small,
+                [1.0 + reads, 1.0 + writes, 1.0 + rows],
+                news_ms,
+            ),
             function("message", said, push, showing, showing_ms + 2.0),
+            // One to pass it on by, or, in a large room, to find that there is nothing to store.
+            function("message, typing", self.typed(), push, [1.0, 1.0, 1.0 + rows], news_ms),
             function(
                 "broadcast",
                 said * shards,
@@ -289,13 +350,13 @@ impl Load {
                 [2.0, 0.0, 1.0 + shard],
                 posting_ms(shard) + 2.0,
             ),
-            function("disconnect", connections, small, [0.0, 1.0, 0.0], 2.0),
+            function("disconnect", connections, small, [reads, 1.0 + writes, rows], news_ms),
         ]
     }
 
     /// HTTP requests to functions in a month.
     pub(crate) fn http_requests(&self) -> f64 {
-        let http = ["register", "login", "refresh", "logout", "messages"];
+        let http = ["register", "login", "refresh", "logout", "messages", "presence"];
         let functions = self.functions().into_iter();
         functions
             .filter(|function| http.contains(&function.name))
@@ -324,7 +385,10 @@ impl Load {
         let polls = stack.queues * POLLS_PER_MINUTE * 60.0 * MONTH_HOURS;
         vec![
             (&prices::HTTP_REQUESTS, http + connections * (page_pieces - 1.0)),
-            (&prices::SOCKET_MESSAGES, (said + posts) * pieces + connections),
+            (
+                &prices::SOCKET_MESSAGES,
+                (said + posts) * pieces + self.typed() + self.news() + connections,
+            ),
             (&prices::SOCKET_MINUTES, self.users * self.hours * 60.0 * MONTH_DAYS),
             (&prices::LAMBDA_REQUESTS, invocations),
             (if self.x86_64 { &prices::LAMBDA_X86 } else { &prices::LAMBDA_ARM }, memory_time),

@@ -227,7 +227,7 @@ mod tests {
             ("PRESENCE_LIMIT", "1000", true),
             ("PRESENCE_LIMIT", "off", true),
             ("PRESENCE_LIMIT", "1001", false),
-            ("PRESENCE_LIMIT", "0", false),
+            ("PRESENCE_LIMIT", "-7", false),
             ("CONNECTIONS_ENDPOINT", "https://a.execute-api.eu-central-1.amazonaws.com/ws", true),
             ("CONNECTIONS_ENDPOINT", "wss://a/ws", false),
             ("BROADCAST_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/1/chat.fifo", true),
