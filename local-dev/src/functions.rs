@@ -73,9 +73,13 @@ impl Runner {
                 }),
             },
             Self::Bootstraps(bootstraps, environment) => {
-                bootstraps.function(function, environment.of(function)).map_err(|source| {
-                    RunError::Bootstrap { logical_id: logical_id.clone(), line: *line, source }
-                })
+                let started = bootstraps.function(function, environment.of(function));
+                let started = started.map_err(|source| RunError::Bootstrap {
+                    logical_id: logical_id.clone(),
+                    line: *line,
+                    source,
+                })?;
+                Ok(started.of_program(binary))
             }
         }
     }

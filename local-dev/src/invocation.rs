@@ -1,5 +1,5 @@
 //! The invocation that a piece of code belongs to when functions run inside of this program: what it logs is shown with
-//! the invocation, and what it leaves running is reported. On Lambda, an instance is frozen when it has answered; work
+//! the invocation, and so are its SQL statements; what it leaves running is reported. On Lambda, an instance is frozen when it has answered; work
 //! that nobody waited for stops, and goes on at some later event or never. Inside of this program it would simply go on, and
 //! the mistake would show in the cloud only.
 
@@ -9,18 +9,30 @@ use std::{
     io,
     panic::Location,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use gateway::Entry;
+use shared::{
+    logging,
+    settings::{Lookup, SettingError},
+};
 use tokio::{
     runtime::{Builder, Runtime},
     task,
 };
 use tracing::{
-    Event, Subscriber,
+    Event, Instrument, Metadata, Span, Subscriber,
     field::{Field, Visit},
+    level_filters::LevelFilter,
+    span::{Attributes, Id},
+    subscriber::Interest,
 };
-use tracing_subscriber::{Layer, layer::Context};
+use tracing_subscriber::{
+    Layer,
+    layer::{Context, Filter},
+    registry::LookupSpan,
+};
 
 tokio::task_local! {
     static CURRENT: Current;
@@ -40,7 +52,11 @@ type Tasks = Arc<Mutex<HashMap<task::Id, &'static Location<'static>>>>;
 pub(crate) async fn run<T>(entry: &Entry, handler: impl Future<Output = T>) -> T {
     let tasks = Tasks::default();
     let current = Current { entry: entry.clone(), tasks: Arc::clone(&tasks) };
-    let output = CURRENT.scope(current, handler).await;
+    // Where its statements are not wanted, it has no span, and nobody measures them.
+    let span = CURRENT.sync_scope(current.clone(), || {
+        if entry.has_steps() { tracing::debug_span!("invocation") } else { Span::none() }
+    });
+    let output = CURRENT.scope(current, handler.instrument(span)).await;
     for place in left_running(&tasks) {
         let problem = format!(
             "the task spawned at {place} was still running when the function had answered; \
@@ -106,12 +122,51 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Shows what a function logs with its invocation.
+/// What sqlx says of each statement, with the placeholders in it and without the values, when it has been carried out.
+const STATEMENTS: &str = "sqlx::query";
+
+/// Shows what a function logs with its invocation, and which statements it has the database carry out.
+///
+/// A statement on SQLite is carried out on its connection's thread. What tells whose it is is the span in which it was asked
+/// for, which sqlx passes on.
 #[derive(Clone, Copy, Debug)]
 pub struct InvocationLog;
 
-impl<S: Subscriber> Layer<S> for InvocationLog {
-    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+impl InvocationLog {
+    /// It, hearing what is logged as `LOG` says, and the statements of invocations whose steps are recorded.
+    ///
+    /// # Errors
+    /// When the setting cannot be understood.
+    pub fn layer<S>(lookup: &Lookup) -> Result<impl Layer<S> + use<S>, SettingError>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        Ok(Self.with_filter(AlsoStatements(logging::filter(lookup)?)))
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for InvocationLog {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if !is_invocation(attributes.metadata()) {
+            return;
+        }
+        let _outside = CURRENT.try_with(|current| {
+            let span = context.span(id).expect("it has just been made");
+            span.extensions_mut().insert(current.entry.clone());
+        });
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if event.metadata().target() == STATEMENTS {
+            let mut scope = context.event_scope(event).into_iter().flatten();
+            let entry = scope.find_map(|span| span.extensions().get::<Entry>().cloned());
+            if let Some(entry) = entry {
+                let mut statement = Statement::default();
+                event.record(&mut statement);
+                statement.tell(&entry);
+                return;
+            }
+        }
         // Outside of invocations there is nothing to add to.
         let _outside = CURRENT.try_with(|current| {
             let metadata = event.metadata();
@@ -120,6 +175,96 @@ impl<S: Subscriber> Layer<S> for InvocationLog {
             current.entry.say(line.0);
         });
     }
+}
+
+fn is_invocation(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span() && metadata.target() == module_path!()
+}
+
+/// What another filter lets through; beside that, invocations, and statements within them.
+struct AlsoStatements<F>(F);
+
+impl<S, F> Filter<S> for AlsoStatements<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    F: Filter<S>,
+{
+    fn enabled(&self, metadata: &Metadata<'_>, context: &Context<'_, S>) -> bool {
+        let is_within = || {
+            let span = context.lookup_current();
+            span.is_some_and(|span| span.scope().any(|span| is_invocation(span.metadata())))
+        };
+        is_invocation(metadata)
+            || metadata.target() == STATEMENTS && is_within()
+            || self.0.enabled(metadata, context)
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if is_invocation(metadata) {
+            Interest::always()
+        } else if metadata.target() == STATEMENTS {
+            Interest::sometimes()
+        } else {
+            self.0.callsite_enabled(metadata)
+        }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        self.0.max_level_hint().map(|level| level.max(LevelFilter::DEBUG))
+    }
+}
+
+/// What sqlx says of a statement.
+#[derive(Default)]
+struct Statement {
+    summary: String,
+    /// Empty if the summary has all of it.
+    whole: String,
+    rows_affected: u64,
+    rows_returned: u64,
+    seconds: f64,
+}
+
+impl Statement {
+    fn tell(self, entry: &Entry) {
+        let text = if self.whole.is_empty() { self.summary } else { self.whole };
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let rows = |number: u64, verb: &str| match number {
+            0 => None,
+            1 => Some(format!("1 row {verb}")),
+            number => Some(format!("{number} rows {verb}")),
+        };
+        let counts = [rows(self.rows_returned, "read"), rows(self.rows_affected, "written")];
+        let outcome = counts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let duration = Duration::try_from_secs_f64(self.seconds).unwrap_or_default();
+        entry.step("sql", text, duration, outcome);
+    }
+}
+
+impl Visit for Statement {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "summary" => value.clone_into(&mut self.summary),
+            "db.statement" => value.clone_into(&mut self.whole),
+            _ => {}
+        }
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match field.name() {
+            "rows_affected" => self.rows_affected = value,
+            "rows_returned" => self.rows_returned = value,
+            _ => {}
+        }
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        if field.name() == "elapsed_secs" {
+            self.seconds = value;
+        }
+    }
+
+    fn record_debug(&mut self, _field: &Field, _value: &dyn std::fmt::Debug) {}
 }
 
 /// A log event as one line of text.

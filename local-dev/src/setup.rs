@@ -52,7 +52,7 @@ pub struct Setup {
 /// When a setting, the template or a function is missing or bad, or the database cannot be used.
 pub async fn set_up(cli: &Cli, address: SocketAddr) -> Result<Setup, Box<dyn Error>> {
     let environment = Lookup::environment();
-    logging::start_with(&environment, InvocationLog)?;
+    logging::start_with(&environment, InvocationLog::layer(&environment)?)?;
     let credentials = Credentials::from_environment(|name| environment.get(name));
     let direct = Direct::default();
     let place = Place { cli, address, credentials: &credentials, direct: &direct };

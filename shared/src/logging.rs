@@ -23,13 +23,13 @@ use tracing::{Event, Subscriber, field::Field};
 use tracing_subscriber::{
     Layer, Registry,
     field::Visit,
-    filter::{LevelFilter, ParseError, Targets},
+    filter::{FilterExt, LevelFilter, ParseError, Targets},
     fmt::{
         FmtContext, FormatEvent, FormatFields, MakeWriter,
         format::Writer,
         time::{FormatTime, SystemTime},
     },
-    layer::{Identity, SubscriberExt},
+    layer::{Filter, Identity, SubscriberExt},
     registry::LookupSpan,
     util::SubscriberInitExt,
 };
@@ -47,7 +47,7 @@ pub fn start(lookup: &Lookup) -> Result<(), SettingError> {
     start_with(lookup, Identity::new())
 }
 
-/// The same, with `also` hearing everything that is logged.
+/// The same, with `also` hearing what it wants to: a [`filter`] lets it hear what is logged.
 ///
 /// # Errors
 /// When either setting cannot be understood.
@@ -68,7 +68,7 @@ pub fn start_to(
     writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
     is_terminal: bool,
 ) -> Result<(), SettingError> {
-    let levels = parse_levels(lookup.get("LOG").as_deref().unwrap_or("info"))?;
+    let filter = filter(lookup)?;
     let json = match lookup.get("LOG_FORMAT").as_deref() {
         None => !is_terminal,
         Some("json") => true,
@@ -82,16 +82,27 @@ pub fn start_to(
         }
     };
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
-    let registry = tracing_subscriber::registry().with(also).with(levels).with(trusted());
+    let registry = tracing_subscriber::registry().with(also);
     // A second start in one process (tests do that) keeps the first log.
     if json {
-        registry.with(lines.event_format(JsonLines)).try_init().ok();
+        let lines = lines.event_format(JsonLines).with_filter(filter);
+        registry.with(lines).try_init().ok();
     } else {
         // <https://no-color.org>
         let has_colour = is_terminal && lookup.get("NO_COLOR").is_none();
-        registry.with(lines.with_ansi(has_colour)).try_init().ok();
+        let lines = lines.with_ansi(has_colour).with_filter(filter);
+        registry.with(lines).try_init().ok();
     }
     Ok(())
+}
+
+/// What is logged, as `LOG` says.
+///
+/// # Errors
+/// When the setting cannot be understood.
+pub fn filter<S>(lookup: &Lookup) -> Result<impl Filter<S> + use<S>, SettingError> {
+    let levels = parse_levels(lookup.get("LOG").as_deref().unwrap_or("info"))?;
+    Ok(levels.and(trusted()))
 }
 
 /// Writes panics to the log. A panic's own words go to standard error in several lines, which belong to no event.

@@ -14,6 +14,7 @@ use super::{
     function::{Function, InvokeError},
     policy::{Decision, Policy},
     redaction::redact_text,
+    refusal::Refusal,
     request::query_parameters,
     websocket_event::{self, Occasion},
 };
@@ -86,7 +87,7 @@ struct Verdict {
 
 /// Why a client may not connect.
 #[derive(Debug, PartialEq, Eq)]
-enum Refusal {
+enum NoAccess {
     /// The client hasn't said who it is, or the authorizer says that it is nobody.
     Unauthorized,
     /// The policy doesn't allow it.
@@ -102,20 +103,24 @@ pub(crate) async fn authorize(
     request: &Parts,
 ) -> Result<(), StatusCode> {
     let Some(authorizer) = &occasion.connection.api.authorizer else { return Ok(()) };
+    let refused = |refusal, status| {
+        gateway.refuse(refusal, occasion.connection.id, Some(occasion.request_id));
+        Err(status)
+    };
     match ask(authorizer, gateway, occasion, request).await {
         Ok(context) => {
             occasion.connection.authorizer.set(context).expect("a connection asks once");
             Ok(())
         }
-        Err(Refusal::Unauthorized) => Err(StatusCode::UNAUTHORIZED),
-        Err(Refusal::Forbidden) => Err(StatusCode::FORBIDDEN),
-        Err(Refusal::Failed(problem)) => {
+        Err(NoAccess::Unauthorized) => refused(Refusal::Unauthorized, StatusCode::UNAUTHORIZED),
+        Err(NoAccess::Forbidden) => refused(Refusal::Denied, StatusCode::FORBIDDEN),
+        Err(NoAccess::Failed(problem)) => {
             let request_id = occasion.request_id;
             // It may repeat a part of the answer.
             let problem = redact_text(&problem);
             tracing::warn!(authorizer = authorizer.name, %request_id, %problem, "authorizer failed");
             // Not published: inferred.
-            Err(StatusCode::INTERNAL_SERVER_ERROR)
+            refused(Refusal::AuthorizerFailed, StatusCode::INTERNAL_SERVER_ERROR)
         }
     }
 }
@@ -125,9 +130,9 @@ async fn ask(
     gateway: &RunningGateway,
     occasion: Occasion<'_>,
     request: &Parts,
-) -> Result<Map<String, Value>, Refusal> {
+) -> Result<Map<String, Value>, NoAccess> {
     if !authorizer.identity_sources.iter().all(|source| source.is_in(occasion, request)) {
-        return Err(Refusal::Unauthorized);
+        return Err(NoAccess::Unauthorized);
     }
     let method_arn = websocket_event::method_arn(&occasion.connection.api, gateway.region());
     let event = websocket_event::authorize(occasion, request, &method_arn);
@@ -137,21 +142,21 @@ async fn ask(
     let invoked =
         gateway.invoker.invoke(function, "$connect", occasion.request_id, event, time_max).await;
     let answer = invoked.map_err(|error| match error {
-        InvokeError::Failed(message) if message == "Unauthorized" => Refusal::Unauthorized,
-        error => Refusal::Failed(format!("{error:?}")),
+        InvokeError::Failed(message) if message == "Unauthorized" => NoAccess::Unauthorized,
+        error => NoAccess::Failed(format!("{error:?}")),
     })?;
     let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     judge(&answer, &method_arn, latency_ms)
 }
 
 /// Reads an authorizer's answer: the client's context if the policy allows the connection.
-fn judge(answer: &[u8], method_arn: &str, latency_ms: u64) -> Result<Map<String, Value>, Refusal> {
+fn judge(answer: &[u8], method_arn: &str, latency_ms: u64) -> Result<Map<String, Value>, NoAccess> {
     if answer.len() > RESULT_BYTES_MAX {
         let bytes = answer.len();
-        return Err(Refusal::Failed(format!("its answer has {bytes} bytes, more than 8 KB")));
+        return Err(NoAccess::Failed(format!("its answer has {bytes} bytes, more than 8 KB")));
     }
     let verdict: Verdict =
-        serde_json::from_slice(answer).map_err(|error| Refusal::Failed(error.to_string()))?;
+        serde_json::from_slice(answer).map_err(|error| NoAccess::Failed(error.to_string()))?;
     let mut context = Map::from_iter([("principalId".to_owned(), verdict.principal_id.into())]);
     for (name, value) in verdict.context.unwrap_or_default() {
         let text = match value {
@@ -159,7 +164,7 @@ fn judge(answer: &[u8], method_arn: &str, latency_ms: u64) -> Result<Map<String,
             Value::Number(_) | Value::Bool(_) => value.to_string(),
             Value::Null | Value::Array(_) | Value::Object(_) => {
                 let problem = format!("context.{name} is not a string, a number or a boolean");
-                return Err(Refusal::Failed(problem));
+                return Err(NoAccess::Failed(problem));
             }
         };
         context.entry(name).or_insert(text.into());
@@ -167,7 +172,7 @@ fn judge(answer: &[u8], method_arn: &str, latency_ms: u64) -> Result<Map<String,
     context.insert("integrationLatency".to_owned(), latency_ms.into());
     match verdict.policy_document.decide("execute-api:Invoke", method_arn) {
         Decision::Allowed => Ok(context),
-        Decision::Denied => Err(Refusal::Forbidden),
+        Decision::Denied => Err(NoAccess::Forbidden),
     }
 }
 
@@ -223,13 +228,13 @@ mod tests {
 
     #[test]
     fn what_is_not_allowed_is_forbidden() {
-        assert_eq!(judge(&verdict("Deny", &Value::Null), ARN, 0), Err(Refusal::Forbidden));
+        assert_eq!(judge(&verdict("Deny", &Value::Null), ARN, 0), Err(NoAccess::Forbidden));
     }
 
     #[test]
     fn a_malformed_answer_is_a_failure() {
         let problem = |answer: &[u8]| match judge(answer, ARN, 0) {
-            Err(Refusal::Failed(problem)) => problem,
+            Err(NoAccess::Failed(problem)) => problem,
             other => panic!("{other:?}"),
         };
         for (answer, part) in [

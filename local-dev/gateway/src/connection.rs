@@ -94,6 +94,11 @@ impl Connection {
         self.cut.cancelled().await;
     }
 
+    /// When it began.
+    pub(crate) const fn began(&self) -> Instant {
+        self.began
+    }
+
     /// The id of the client's next message.
     pub(crate) fn mint_message_id(&self, now: Timestamp) -> Identifier {
         self.id.message(now, self.messages.fetch_add(1, Ordering::Relaxed))

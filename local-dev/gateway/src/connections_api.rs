@@ -12,16 +12,18 @@ use axum::{
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
     RunningGateway,
     body::{self, BodyError},
     connection::Connection,
-    direct::Answer,
+    direct::{self, Answer},
     faults::Fault,
     identifier::{self, Identifier, mint_trace},
     outbox::QueueFull,
+    refusal::Refusal,
     signature,
     timestamp::Timestamp,
     websocket_api::WebSocketApi,
@@ -36,8 +38,9 @@ pub(crate) fn is_meant(path: &str) -> bool {
 }
 
 /// Answers a request where no stage is. It makes no difference whether it is signed.
-pub(crate) fn refuse_stage(request: Request) -> Response<Body> {
+pub(crate) fn refuse_stage(gateway: &RunningGateway, request: Request) -> Response<Body> {
     let (request, body) = request.into_parts();
+    gateway.refuse(Refusal::CallForbidden, subject(&request), None);
     body::refuse(&request.headers, body);
     let mut response = forbidden();
     add_request_ids(&mut response);
@@ -58,10 +61,21 @@ pub(crate) async fn answer(
         signature::verify(credentials, signature::EXECUTE_API, &request, body, Timestamp::now())
     });
     let mut response = match (verified, body) {
-        (Err(refusal), _) => error(StatusCode::FORBIDDEN, refusal.error_type, &refusal.message),
+        (Err(refusal), _) => {
+            gateway.refuse(Refusal::NotSigned, subject(&request), None);
+            error(StatusCode::FORBIDDEN, refusal.error_type, &refusal.message)
+        }
         // Whoever signed a body that was not read, nobody knows whether they had the secret.
-        (Ok(()), Err(error)) => unread(&error),
-        (Ok(()), Ok(_)) if !gateway.requests.admit() => too_many_requests(),
+        (Ok(()), Err(error)) => {
+            if matches!(error, BodyError::TooLarge) {
+                gateway.refuse(Refusal::PostTooLarge, subject(&request), None);
+            }
+            unread(&error)
+        }
+        (Ok(()), Ok(_)) if !gateway.requests.admit() => {
+            gateway.refuse(Refusal::CallThrottled, subject(&request), None);
+            too_many_requests()
+        }
         (Ok(()), Ok(body)) => route(gateway, api, &request, body).await,
     };
     add_request_ids(&mut response);
@@ -75,8 +89,12 @@ async fn route(
     request: &Parts,
     body: Bytes,
 ) -> Response<Body> {
-    let Some(id) = connection_id(request.uri.path()) else { return forbidden() };
+    let Some(id) = connection_id(request.uri.path()) else {
+        gateway.refuse(Refusal::CallForbidden, subject(request), None);
+        return forbidden();
+    };
     if !identifier::is_well_formed(&id) {
+        gateway.refuse(Refusal::BadConnectionId, &id, None);
         let message = format!("Invalid connectionId: {id}");
         return error(StatusCode::BAD_REQUEST, "BadRequestException", &message);
     }
@@ -85,12 +103,20 @@ async fn route(
         Method::GET => get(gateway, api, &id),
         Method::DELETE => delete(gateway, api, &id),
         // Of a method that a path does not have, API Gateway says that nobody has signed for it.
-        _ => error(
-            StatusCode::FORBIDDEN,
-            "MissingAuthenticationTokenException",
-            "Missing Authentication Token",
-        ),
+        _ => {
+            gateway.refuse(Refusal::CallForbidden, subject(request), None);
+            error(
+                StatusCode::FORBIDDEN,
+                "MissingAuthenticationTokenException",
+                "Missing Authentication Token",
+            )
+        }
     }
+}
+
+/// What is said of a request that is refused.
+fn subject(request: &Parts) -> String {
+    format!("{} {}", request.method, request.uri.path())
 }
 
 /// The id in `/{stage}/@connections/{id}`.
@@ -112,20 +138,23 @@ async fn post(
     id: &str,
     body: &Bytes,
 ) -> Response<Body> {
-    respond(match gateway.check_text(body) {
-        Err(answer) => answer,
+    let began = Instant::now();
+    let answer = match gateway.check_text(body) {
+        Err(answer) => gateway.refused_post(id, answer),
         Ok(text) => {
             gateway.faults.delay(Fault::PostDelay, None).await;
             let fault = gateway.post_fault();
             fault.unwrap_or_else(|| match gateway.connections.get(api, id) {
-                None => Answer::Gone,
+                None => gateway.refused_post(id, Answer::Gone),
                 Some(connection) => match gateway.send(&connection, &text) {
                     Ok(()) => Answer::Done,
-                    Err(QueueFull) => Answer::TooMany,
+                    Err(QueueFull) => gateway.refused_post(id, Answer::TooMany),
                 },
             })
         }
-    })
+    };
+    direct::tell_of_posts(began, [id], &[answer]);
+    respond(answer)
 }
 
 /// An answer as HTTP.
@@ -147,7 +176,10 @@ fn respond(answer: Answer) -> Response<Body> {
 fn get(gateway: &RunningGateway, api: &WebSocketApi, id: &str) -> Response<Body> {
     match gateway.connections.get(api, id) {
         Some(connection) => json_response(StatusCode::OK, describe(&connection)),
-        None => gone(),
+        None => {
+            gateway.refuse(Refusal::ConnectionGone, id, None);
+            gone()
+        }
     }
 }
 

@@ -15,10 +15,11 @@ use axum::{
     http::Response,
 };
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::{
-    RunningGateway, connection::Moment, dispatch, faults::Fault, identifier, outbox::QueueFull,
-    outgoing, request::Peer, websocket_api::WebSocketApi,
+    RunningGateway, connection::Moment, dispatch, faults::Fault, identifier, journal::Entry,
+    outbox::QueueFull, outgoing, refusal::Refusal, request::Peer, websocket_api::WebSocketApi,
 };
 
 /// The connections of a gateway, for whoever is in the same program. It is made before the gateway, and as long as that is not
@@ -64,10 +65,15 @@ impl Direct {
     ) -> Vec<Answer> {
         let gateway = self.gateway();
         let api = gateway.as_ref().and_then(|gateway| gateway.api_at(stage));
-        match (&gateway, api) {
-            (Some(gateway), Some(api)) => gateway.post_all(api, posts),
-            _ => posts.into_iter().map(|_post| Answer::Gone).collect(),
-        }
+        let (Some(gateway), Some(api)) = (&gateway, api) else {
+            return posts.into_iter().map(|_post| Answer::Gone).collect();
+        };
+        let Some(_entry) = Entry::current() else { return gateway.post_all(api, posts) };
+        let began = Instant::now();
+        let posts: Vec<_> = posts.into_iter().collect();
+        let answers = gateway.post_all(api, posts.iter().copied());
+        tell_of_posts(began, posts.iter().map(|(id, _text)| *id), &answers);
+        answers
     }
 
     /// Closes a connection of the API at `stage`.
@@ -129,31 +135,48 @@ impl RunningGateway {
         let known = self.connections.lock();
         let answers = posts.into_iter().map(|(id, text)| {
             if !self.requests.admit() {
+                self.refuse(Refusal::CallThrottled, id, None);
                 return Answer::TooMany;
             }
             let frame = match encoder.encode(text) {
                 Ok(frame) => frame,
-                Err(answer) => return answer,
+                Err(answer) => return self.refused_post(id, answer),
             };
             if let Some(answer) = self.post_fault()
                 && identifier::is_well_formed(id)
             {
                 return answer;
             }
-            let Some(connection) = known.get(api, id, now) else { return absence(id) };
+            let Some(connection) = known.get(api, id, now) else {
+                return self.refused_post(id, absence(id));
+            };
             match self.leave(connection, frame, now) {
                 Ok(false) => Answer::Done,
                 Ok(true) => {
                     told.push(Arc::clone(connection));
                     Answer::Done
                 }
-                Err(QueueFull) => Answer::TooMany,
+                Err(QueueFull) => self.refused_post(id, Answer::TooMany),
             }
         });
         let answers = answers.collect();
         drop(known);
         self.courier.tell(told);
         answers
+    }
+
+    /// Notes that a post to the connection with this id is refused, with what answers it.
+    pub(crate) fn refused_post(&self, id: &str, answer: Answer) -> Answer {
+        let refusal = match answer {
+            Answer::Gone => Refusal::ConnectionGone,
+            Answer::TooMany => Refusal::SlowReader,
+            Answer::TooLarge => Refusal::PostTooLarge,
+            Answer::Malformed if identifier::is_well_formed(id) => Refusal::PostMalformed,
+            Answer::Malformed => Refusal::BadConnectionId,
+            Answer::Done | Answer::Failed => return answer,
+        };
+        self.refuse(refusal, id, None);
+        answer
     }
 
     /// What a fault on demand answers in place of a post.
@@ -174,11 +197,46 @@ impl RunningGateway {
             Err(_) if !self.assumptions.invalid_utf8_is_replaced => return Err(Answer::Malformed),
             Err(_) => Bytes::from(String::from_utf8_lossy(text).into_owned()),
         };
+        self.peaks.message_bytes.note(text.len());
         if text.len() > self.limits.message_bytes_max {
             return Err(Answer::TooLarge);
         }
         Ok(text)
     }
+}
+
+/// How many connections are named of those that are posted to in one go.
+const NAMED_MAX: usize = 3;
+
+/// Shows posts as a step of the invocation that makes them, if one does in this task.
+pub(crate) fn tell_of_posts<'a>(
+    began: Instant,
+    ids: impl IntoIterator<Item = &'a str>,
+    answers: &[Answer],
+) {
+    let Some(entry) = Entry::current() else { return };
+    let named: Vec<_> = ids.into_iter().take(NAMED_MAX).collect();
+    if named.is_empty() {
+        return;
+    }
+    let mut label = format!("to {}", named.join(", "));
+    if answers.len() > named.len() {
+        label.push_str(&format!(" and {} more", answers.len() - named.len()));
+    }
+    let outcomes = [
+        (Answer::Done, "sent"),
+        (Answer::Gone, "410 gone"),
+        (Answer::TooMany, "429 too many"),
+        (Answer::TooLarge, "413 too large"),
+        (Answer::Malformed, "400 malformed"),
+        (Answer::Failed, "500 failed"),
+    ];
+    let counted = outcomes.map(|(outcome, words)| {
+        (answers.iter().filter(|answer| **answer == outcome).count(), words)
+    });
+    let counted = counted.iter().filter(|(count, _words)| *count > 0);
+    let outcome: Vec<_> = counted.map(|(count, words)| format!("{count} {words}")).collect();
+    entry.step("post", label, began.elapsed(), outcome.join(", "));
 }
 
 /// What is said of a connection that there isn't: it may be gone, or can never have been.

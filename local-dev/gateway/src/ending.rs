@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::{
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
-use super::assumptions::Assumptions;
+use super::{assumptions::Assumptions, refusal::Refusal};
 
 /// How a connection ended, as its `$disconnect` event tells it.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,6 +52,19 @@ impl Ending {
     // RFC 6455, 7.4.1.
     const PROTOCOL_ERROR: Self = Self::by_gateway(CloseCode::Protocol, "Protocol error");
     const NOT_UTF8: Self = Self::by_gateway(CloseCode::Invalid, "Invalid frame payload data");
+
+    /// What the client did against the rules, if it did.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        let Self::ByGateway(frame) = self else { return None };
+        match frame.code {
+            CloseCode::Unsupported => Some(Refusal::BinaryMessage),
+            CloseCode::Size => Some(Refusal::MessageTooBig),
+            CloseCode::Policy => Some(Refusal::TooManyMessages),
+            CloseCode::Protocol => Some(Refusal::ProtocolError),
+            CloseCode::Invalid => Some(Refusal::NotUtf8),
+            _ => None,
+        }
+    }
 
     /// What `$disconnect` hears of it.
     pub(crate) fn closed(self, assumptions: &Assumptions) -> Closed {

@@ -18,12 +18,14 @@ use super::{
     journal::{Call, Entry, Journal},
     redaction::redact_text,
     timestamp::Timestamp,
+    usage::Peaks,
 };
 
 /// A function that the gateway invokes.
 #[derive(Clone)]
 pub struct Function {
     name: Arc<str>,
+    program: Arc<str>,
     handler:
         Arc<dyn Fn(Invocation) -> BoxFuture<'static, Result<Bytes, FunctionError>> + Send + Sync>,
 }
@@ -45,13 +47,26 @@ impl Function {
         H: Fn(Invocation) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Bytes, FunctionError>> + Send + 'static,
     {
-        Self { name: name.into(), handler: Arc::new(move |invocation| handler(invocation).boxed()) }
+        let name: Arc<str> = name.into();
+        let handler = Arc::new(move |invocation| handler(invocation).boxed());
+        Self { program: Arc::clone(&name), name, handler }
     }
 
     /// The same function under another name.
     #[must_use]
     pub fn named(self, name: &str) -> Self {
         Self { name: name.into(), ..self }
+    }
+
+    /// The same function, called `name` by the tools that build it.
+    #[must_use]
+    pub fn of_program(self, name: &str) -> Self {
+        Self { program: name.into(), ..self }
+    }
+
+    /// How the tools that build it call the function.
+    pub(crate) fn program(&self) -> &str {
+        &self.program
     }
 
     /// How the function is called.
@@ -96,6 +111,7 @@ pub struct Invoker {
     pub(crate) faults: Arc<FaultSwitch>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) watcher: Option<Watcher>,
+    pub(crate) peaks: Arc<Peaks>,
     /// Every invocation that runs.
     pub(crate) tasks: TaskTracker,
 }
@@ -128,6 +144,7 @@ impl Invoker {
         event: Bytes,
         time_max: Duration,
     ) -> Result<Bytes, InvokeError> {
+        self.peaks.payload_bytes.note(event.len());
         if event.len() > self.payload_bytes_max {
             return Err(InvokeError::EventTooLarge);
         }
@@ -226,7 +243,8 @@ async fn handle(
     if faults.strikes(Fault::CrashBefore, name) {
         return Err(crashed("a fault on demand, before the function ran"));
     }
-    let response = AssertUnwindSafe(async { (function.handler)(invocation).await })
+    let entry = invocation.entry.clone();
+    let response = AssertUnwindSafe(entry.scope(async { (function.handler)(invocation).await }))
         .catch_unwind()
         .await
         // The panic hook has written the message and the place.
@@ -234,6 +252,7 @@ async fn handle(
     if faults.strikes(Fault::CrashAfter, name) {
         return Err(crashed("a fault on demand, after the function ran"));
     }
+    invoker.peaks.payload_bytes.note(response.len());
     if response.len() > *payload_bytes_max {
         return Err(FunctionError::Failed {
             error_type: "Function.ResponseSizeTooLarge".to_owned(),
@@ -281,6 +300,7 @@ mod tests {
             faults: Arc::new(FaultSwitch::new(Faults::default())),
             journal: Arc::new(Journal::new()),
             watcher: None,
+            peaks: Arc::default(),
             tasks: TaskTracker::new(),
         };
         let request_id = Identifier::mint(Timestamp::now());

@@ -23,6 +23,7 @@ use super::{
     http_route::{PathParameters, RouteKey},
     identifier::Identifier,
     proxy_response::ProxyResponse,
+    refusal::Refusal,
     request::{Caller, Peer, is_hop_by_hop},
     throttle::Throttle,
     timestamp::Timestamp,
@@ -144,6 +145,11 @@ impl HttpApi {
         }
     }
 
+    /// The routes' rates.
+    pub(crate) fn throttles(&self) -> impl Iterator<Item = (String, &Throttle)> {
+        self.routes.iter().map(|route| (route.key.to_string(), &route.throttle))
+    }
+
     /// The route that takes a request, and the values of its path's variables. It is found by the path as it was sent:
     /// what is decoded only then cannot lead elsewhere.
     fn route(&self, request: &Parts) -> Option<(&HttpRoute, PathParameters)> {
@@ -196,18 +202,26 @@ impl Call<'_> {
         let route = self.api.route(self.request).filter(|_route| preflight.is_none());
         let route_admits = route.as_ref().is_none_or(|(route, _)| route.throttle.admit());
         if !(route_admits && self.gateway.requests.admit()) {
-            return Err(StatusCode::TOO_MANY_REQUESTS);
+            return Err(self.refused(Refusal::HttpThrottled, StatusCode::TOO_MANY_REQUESTS));
         }
         if let Some(mut preflight) = preflight {
             *preflight.status_mut() = self.gateway.assumptions.preflight_status;
             return Ok(preflight);
         }
-        let (route, path_parameters) = route.ok_or(StatusCode::NOT_FOUND)?;
+        let (route, path_parameters) =
+            route.ok_or_else(|| self.refused(Refusal::NoRoute, StatusCode::NOT_FOUND))?;
         let mut response = self.integrate(route, path_parameters, &caller, &body).await?;
         if let Some(cors) = cors {
             cors.apply(headers.get(ORIGIN), response.headers_mut());
         }
         Ok(response)
+    }
+
+    /// Notes what is refused, with the status that answers it.
+    fn refused(self, refusal: Refusal, status: StatusCode) -> StatusCode {
+        let subject = format_args!("{} {}", self.request.method, self.request.uri.path());
+        self.gateway.refuse(refusal, subject, Some(self.request_id));
+        status
     }
 
     /// The gateway's own answer.
@@ -225,8 +239,11 @@ impl Call<'_> {
     async fn receive(self, body: Body) -> Result<(Caller, Bytes), StatusCode> {
         let Self { request, gateway, .. } = self;
         let head = || {
-            if head_bytes(request) > gateway.limits.http_head_bytes_max {
-                return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+            let bytes = head_bytes(request);
+            gateway.peaks.http_head_bytes.note(bytes);
+            if bytes > gateway.limits.http_head_bytes_max {
+                let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+                return Err(self.refused(Refusal::HttpHeadTooLarge, status));
             }
             Caller::parse(&request.headers, &request.uri, self.peer).ok_or(StatusCode::BAD_REQUEST)
         };
@@ -234,8 +251,14 @@ impl Call<'_> {
             Ok(caller) => {
                 let bytes_max = gateway.limits.http_body_bytes_max;
                 match body::read(&request.headers, body, bytes_max).await {
-                    Ok(body) => Ok((caller, body)),
-                    Err(BodyError::TooLarge) => Err(StatusCode::PAYLOAD_TOO_LARGE),
+                    Ok(body) => {
+                        gateway.peaks.http_body_bytes.note(body.len());
+                        Ok((caller, body))
+                    }
+                    Err(BodyError::TooLarge) => {
+                        let status = StatusCode::PAYLOAD_TOO_LARGE;
+                        Err(self.refused(Refusal::HttpBodyTooLarge, status))
+                    }
                     Err(BodyError::TooSlow) => Err(StatusCode::REQUEST_TIMEOUT),
                     Err(BodyError::Broken) => Err(StatusCode::BAD_REQUEST),
                 }
@@ -271,15 +294,25 @@ impl Call<'_> {
         let time_max = timeout.map_or(time_max, |timeout| timeout.min(time_max));
         let invocation =
             gateway.invoker.invoke(function, key.as_str(), request_id, event, time_max).await;
-        let response = invocation.map_err(|error| match error {
-            InvokeError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            InvokeError::Throttled => gateway.assumptions.function_throttled_status,
-            InvokeError::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
-            InvokeError::EventTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        let response = invocation.map_err(|error| {
+            let (refusal, status) = match error {
+                InvokeError::Failed(_) => {
+                    (Refusal::HttpFunctionFailed, StatusCode::INTERNAL_SERVER_ERROR)
+                }
+                InvokeError::Throttled => {
+                    let status = gateway.assumptions.function_throttled_status;
+                    (Refusal::HttpFunctionThrottled, status)
+                }
+                InvokeError::TimedOut => (Refusal::HttpTimedOut, StatusCode::SERVICE_UNAVAILABLE),
+                InvokeError::EventTooLarge => {
+                    (Refusal::EventTooLarge, StatusCode::PAYLOAD_TOO_LARGE)
+                }
+            };
+            self.refused(refusal, status)
         })?;
         let response = ProxyResponse::parse_or_infer(response).map_err(|error| {
             tracing::warn!(%request_id, %error, "integration failed");
-            StatusCode::INTERNAL_SERVER_ERROR
+            self.refused(Refusal::HttpBadResponse, StatusCode::INTERNAL_SERVER_ERROR)
         })?;
         Ok(respond(response, &gateway.assumptions.default_content_type))
     }

@@ -4,18 +4,20 @@
 //! GET    /_local                          the page
 //! GET    /_local/connections              the open connections, newest first
 //! DELETE /_local/connections/{id}         breaks the TCP connection, without a close frame
-//! GET    /_local/invocations              the last invocations, newest first; ?function=NAME&limit=N
-//! GET    /_local/invocations/{id}         one with its event, response and log
+//! GET    /_local/invocations              the last invocations, newest first; ?function=NAME&text=WORDS&limit=N
+//! GET    /_local/invocations/{id}         one with its event, response, log, steps, and what was refused
 //! POST   /_local/invocations/{id}/replay  the same event once more; answers the new invocation when it has ended
 //! GET    /_local/queues                   the queues, and how many messages they hold
 //! POST   /_local/queues/{name}/purge      deletes a queue's messages; answers how many, {"messages": 3}
 //! POST   /_local/queues/{name}/redrive    moves dead letters back to where they came from; likewise
+//! GET    /_local/refusals                 what was refused and what AWS would do, the latest first
 //! GET    /_local/events                   all of that live, as Server-Sent Events: `snapshot`, `invocation`,
-//!                                         `connections`, `queues`, and `reset` before another snapshot
+//!                                         `connections`, `queues`, `refusals`, and `reset` before another snapshot
 //! GET    /_local/faults                   the faults and how often they happen, {"post-410": 0.1, …}
 //! PUT    /_local/faults                   sets those that are named and ends all others
 //! PATCH  /_local/faults                   sets those that are named; 0 or null ends one
-//! GET    /_local/limits                   the limits with AWS's beside them, and what is taken for granted
+//! GET    /_local/limits                   the limits with AWS's and what is in use beside them, and what is taken for
+//!                                         granted
 //! ```
 //!
 //! Errors are `{"message": "…"}`, as the gateway's own. Who may ask is `guard`'s to say. Nothing secret is shown; a
@@ -61,14 +63,16 @@ const PERMISSIONS_POLICY: &str =
     "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
 
 /// The files of the page: name, content type, content.
-const FILES: [(&str, &str, &str); 7] = [
+const FILES: [(&str, &str, &str); 9] = [
     ("inspector.css", "text/css; charset=utf-8", include_str!("inspector/inspector.css")),
     ("inspector.js", "text/javascript; charset=utf-8", include_str!("inspector/inspector.js")),
     ("api.js", "text/javascript; charset=utf-8", include_str!("inspector/api.js")),
     ("details.js", "text/javascript; charset=utf-8", include_str!("inspector/details.js")),
     ("lists.js", "text/javascript; charset=utf-8", include_str!("inspector/lists.js")),
+    ("refusals.js", "text/javascript; charset=utf-8", include_str!("inspector/refusals.js")),
     ("settings.js", "text/javascript; charset=utf-8", include_str!("inspector/settings.js")),
     ("store.js", "text/javascript; charset=utf-8", include_str!("inspector/store.js")),
+    ("waterfall.js", "text/javascript; charset=utf-8", include_str!("inspector/waterfall.js")),
 ];
 
 /// The largest body of a request, in bytes.
@@ -89,6 +93,7 @@ pub(crate) fn router() -> Router<Arc<RunningGateway>> {
         .route("/queues", get(queues))
         .route("/queues/{name}/purge", post(purge))
         .route("/queues/{name}/redrive", post(redrive))
+        .route("/refusals", get(refusals))
         .route("/events", get(events))
         .route("/faults", get(faults).put(put_faults).patch(patch_faults))
         .route("/limits", get(limits))
@@ -158,9 +163,11 @@ async fn cut(State(gateway): Gateway, Path(id): Path<String>) -> Response<Body> 
 async fn invocations(State(gateway): Gateway, RawQuery(query): RawQuery) -> Response<Body> {
     let mut function = None;
     let mut limit = INVOCATIONS_MAX;
+    let mut words = Vec::new();
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         match &*name {
             "function" => function = Some(value.into_owned()),
+            "text" => words.extend(value.split_whitespace().map(str::to_lowercase)),
             "limit" => match value.parse() {
                 Ok(number) => limit = number,
                 Err(_) => {
@@ -171,10 +178,18 @@ async fn invocations(State(gateway): Gateway, RawQuery(query): RawQuery) -> Resp
         }
     }
     let entries = gateway.journal.entries();
-    let summaries = entries.iter().rev().map(Summary::of);
-    let summaries =
-        summaries.filter(|summary| function.as_ref().is_none_or(|name| summary.is_of(name)));
-    json_response(StatusCode::OK, &summaries.take(limit).collect::<Vec<_>>())
+    let found = spawn_blocking(move || {
+        let entries = entries.iter().rev();
+        let of_function = entries.filter(|entry| {
+            function.as_ref().is_none_or(|name| entry.record().call.function.name() == name)
+        });
+        let found = of_function.filter(|entry| words.is_empty() || view::has_words(entry, &words));
+        found.take(limit).map(Summary::of).collect::<Vec<_>>()
+    });
+    match found.await {
+        Ok(found) => json_response(StatusCode::OK, &found),
+        Err(_panic) => error(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+    }
 }
 
 async fn invocation(State(gateway): Gateway, Path(id): Path<String>) -> Response<Body> {
@@ -219,6 +234,10 @@ fn count_messages(messages: Option<usize>) -> Response<Body> {
         Some(messages) => json_response(StatusCode::OK, &json!({ "messages": messages })),
         None => error(StatusCode::NOT_FOUND, "There is no such queue."),
     }
+}
+
+async fn refusals(State(gateway): Gateway) -> Response<Body> {
+    json_response(StatusCode::OK, &view::refusals(&gateway))
 }
 
 async fn events(State(gateway): Gateway) -> Response<Body> {
@@ -278,7 +297,7 @@ fn show_faults(gateway: &RunningGateway) -> Response<Body> {
 }
 
 async fn limits(State(gateway): Gateway) -> Response<Body> {
-    json_response(StatusCode::OK, &view::limits(&gateway.limits, &gateway.assumptions))
+    json_response(StatusCode::OK, &view::limits(&gateway))
 }
 
 fn error(status: StatusCode, message: &str) -> Response<Body> {

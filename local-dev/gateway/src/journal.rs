@@ -5,33 +5,59 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, Weak},
     time::Duration,
 };
 
 use bytes::Bytes;
+use serde::Deserialize;
 use tokio::{sync::watch, time::Instant};
 
-use crate::{function::Function, identifier::Identifier, lock::lock, timestamp::Timestamp};
+use crate::{
+    function::Function,
+    identifier::Identifier,
+    limits::Rate,
+    lock::lock,
+    refusal::{Refusal, Refusals},
+    throttle::Throttle,
+    timestamp::Timestamp,
+};
+
+tokio::task_local! {
+    static CURRENT: Entry;
+}
 
 /// How many invocations are remembered.
 pub(crate) const INVOCATIONS_MAX: usize = 200;
 
-/// How many bytes of events, responses and lines are remembered together. The oldest invocations go first.
+/// How many bytes of events, responses and steps are remembered together. The oldest invocations go first.
 pub(crate) const BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// How many lines of its log are remembered of one invocation, and how many bytes of them.
-const LINES_MAX: usize = 200;
-const LINES_BYTES_MAX: usize = 256 * 1024;
+/// How many steps are remembered of one invocation, and how many bytes of their texts.
+const STEPS_MAX: usize = 200;
+const STEPS_BYTES_MAX: usize = 256 * 1024;
 
-/// What an invocation takes beside its event, response and lines, about.
+/// How many refusals are remembered of one invocation: nobody refuses it for more reasons.
+const REFUSALS_MAX: usize = 8;
+
+/// What an invocation takes beside its event, response and steps, about.
 const OVERHEAD_BYTES: usize = 512;
+
+/// Of how many invocations the steps are recorded while nobody follows. It is more than a person causes, and too few for a
+/// load test to notice.
+const RECORDED: Rate = Rate { per_second: 50.0, burst: 200 };
+
+/// The kind of step that is a line of the log.
+pub(crate) const LOG: &str = "log";
 
 /// The last invocations.
 pub(crate) struct Journal {
     memory: Mutex<Memory>,
     /// Wakes those who follow.
     changed: watch::Sender<()>,
+    recorded: Throttle,
+    refusals: Refusals,
 }
 
 #[derive(Default)]
@@ -95,6 +121,8 @@ impl WeakEntry {
 pub(crate) struct Record {
     pub(crate) call: Call,
     pub(crate) started_at: Timestamp,
+    /// Whether whoever knows of its steps is to tell of them.
+    pub(crate) has_steps: bool,
     began: Instant,
     progress: Mutex<Progress>,
 }
@@ -115,16 +143,56 @@ pub(crate) struct Call {
     pub(crate) replay_of: Option<String>,
 }
 
+impl Call {
+    /// Whether it is a WebSocket API's.
+    pub(crate) fn is_socket(&self) -> bool {
+        connection_id(&self.event).is_some()
+    }
+}
+
+/// The connection that an event is of, if it is a WebSocket API's.
+pub(crate) fn connection_id(event: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Event {
+        request_context: Context,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Context {
+        connection_id: String,
+    }
+
+    serde_json::from_slice::<Event>(event).ok().map(|event| event.request_context.connection_id)
+}
+
 /// How far an invocation has come.
 #[derive(Clone)]
 pub(crate) struct Progress {
     pub(crate) start: Start,
     pub(crate) outcome: Option<Outcome>,
-    /// What the function logged, and what the gateway has to say about it.
-    pub(crate) lines: Vec<String>,
-    /// How many more lines there were.
-    pub(crate) lines_dropped: usize,
-    lines_bytes: usize,
+    /// What happened, in the order in which it ended: what the function logged and what the gateway has to say about it,
+    /// among others.
+    pub(crate) steps: Vec<Step>,
+    /// How many more steps there were.
+    pub(crate) steps_dropped: usize,
+    steps_bytes: usize,
+    /// What the gateway refused on account of it.
+    pub(crate) refusals: Vec<Refusal>,
+}
+
+/// A part of an invocation.
+#[derive(Clone)]
+pub(crate) struct Step {
+    /// What sort of step it is, in a word.
+    pub(crate) kind: &'static str,
+    pub(crate) label: String,
+    /// When it began, after the invocation did.
+    pub(crate) offset: Duration,
+    pub(crate) duration: Duration,
+    /// What came of it; may be empty.
+    pub(crate) outcome: String,
 }
 
 /// How an execution environment was found for an event.
@@ -148,7 +216,12 @@ pub(crate) struct Outcome {
 
 impl Journal {
     pub(crate) fn new() -> Self {
-        Self { memory: Mutex::default(), changed: watch::Sender::new(()) }
+        Self {
+            memory: Mutex::default(),
+            changed: watch::Sender::new(()),
+            recorded: Throttle::new(Some(RECORDED)),
+            refusals: Refusals::default(),
+        }
     }
 
     /// Begins an invocation.
@@ -157,13 +230,15 @@ impl Journal {
         let record = Arc::new(Record {
             call,
             started_at: Timestamp::now(),
+            has_steps: self.is_followed() || self.recorded.admit(),
             began: Instant::now(),
             progress: Mutex::new(Progress {
                 start: Start::InProcess,
                 outcome: None,
-                lines: Vec::new(),
-                lines_dropped: 0,
-                lines_bytes: 0,
+                steps: Vec::new(),
+                steps_dropped: 0,
+                steps_bytes: 0,
+                refusals: Vec::new(),
             }),
         });
         let mut memory = lock(&self.memory);
@@ -200,6 +275,33 @@ impl Journal {
         Some(self.entry(number, &held.record))
     }
 
+    /// Notes that something was refused. If that was on account of an invocation, `request_id` is the id of the request that
+    /// caused it.
+    pub(crate) fn refuse(
+        self: &Arc<Self>,
+        refusal: Refusal,
+        subject: impl fmt::Display,
+        request_id: Option<Identifier>,
+    ) {
+        self.refusals.note(refusal, &subject);
+        let Some(request_id) = request_id else { return };
+        let memory = lock(&self.memory);
+        let is_caused = |held: &Held| held.record.call.request_id == request_id;
+        // It is among the newest, unless it took long.
+        let index = memory.held.iter().rposition(is_caused);
+        let entry =
+            index.map(|index| self.entry(memory.first + index as u64, &memory.held[index].record));
+        drop(memory);
+        if let Some(entry) = entry {
+            entry.refuse(refusal);
+        }
+    }
+
+    /// What has been refused since the gateway's start.
+    pub(crate) const fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
     /// Something to wait for the next change with.
     pub(crate) fn follow(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
@@ -209,9 +311,14 @@ impl Journal {
         Entry { record: Arc::clone(record), number, journal: Arc::clone(self) }
     }
 
+    /// Whether anybody looks.
+    fn is_followed(&self) -> bool {
+        self.changed.receiver_count() > 0
+    }
+
     fn wake(&self) {
         // Whoever begins to follow after this looks at what is there first.
-        if self.changed.receiver_count() > 0 {
+        if self.is_followed() {
             self.changed.send_replace(());
         }
     }
@@ -257,26 +364,59 @@ impl Entry {
         self.record().call.function.name().to_owned()
     }
 
+    /// Runs `work` as a part of the invocation: what it asks of the gateway is shown as its steps.
+    pub(crate) async fn scope<T>(self, work: impl Future<Output = T>) -> T {
+        CURRENT.scope(self, work).await
+    }
+
+    /// The invocation that runs in this task, if its steps are to be told of.
+    pub(crate) fn current() -> Option<Self> {
+        CURRENT.try_with(|entry| entry.has_steps().then(|| entry.clone())).ok().flatten()
+    }
+
+    /// Whether steps are worth the telling: when many invocations come and nobody looks, they are not. Lines of the log
+    /// always are.
+    pub fn has_steps(&self) -> bool {
+        self.record.has_steps
+    }
+
     /// Adds a line to what is shown of the invocation: of the function's log, or about the function.
     pub fn say(&self, line: impl Into<String>) {
-        let mut line = line.into();
+        self.step(LOG, line.into(), Duration::ZERO, String::new());
+    }
+
+    /// Adds a step that ends now and took so long. `kind` is what sort of step it is, in a word; `label` what was done, and
+    /// `outcome` what came of it.
+    pub fn step(&self, kind: &'static str, mut label: String, duration: Duration, outcome: String) {
+        let offset = self.record.began.elapsed().saturating_sub(duration);
         let mut progress = self.record.progress();
-        let room = LINES_BYTES_MAX - progress.lines_bytes;
-        if progress.lines.len() == LINES_MAX || room == 0 {
-            progress.lines_dropped += 1;
+        let room = STEPS_BYTES_MAX - progress.steps_bytes;
+        if progress.steps.len() == STEPS_MAX || room <= outcome.len() {
+            progress.steps_dropped += 1;
             return;
         }
-        if line.len() > room {
-            line.truncate(line.floor_char_boundary(room));
+        let room = room - outcome.len();
+        if label.len() > room {
+            label.truncate(label.floor_char_boundary(room));
             // There is no room for another one.
-            progress.lines_bytes = LINES_BYTES_MAX;
+            progress.steps_bytes = STEPS_BYTES_MAX;
         } else {
-            progress.lines_bytes += line.len();
+            progress.steps_bytes += label.len() + outcome.len();
         }
-        let bytes = line.len() + size_of::<String>();
-        progress.lines.push(line);
+        let bytes = label.len() + outcome.len() + size_of::<Step>();
+        progress.steps.push(Step { kind, label, offset, duration, outcome });
         drop(progress);
         self.announce(bytes);
+    }
+
+    fn refuse(&self, refusal: Refusal) {
+        let mut progress = self.record.progress();
+        if progress.refusals.len() == REFUSALS_MAX || progress.refusals.contains(&refusal) {
+            return;
+        }
+        progress.refusals.push(refusal);
+        drop(progress);
+        self.announce(size_of::<Refusal>());
     }
 
     /// Notes how an execution environment was found.
@@ -305,6 +445,12 @@ impl Entry {
 }
 
 impl Record {
+    /// How long it took, or has taken until now.
+    pub(crate) fn age(&self) -> Duration {
+        let ended = self.progress().outcome.as_ref().map(|outcome| outcome.duration);
+        ended.unwrap_or_else(|| self.began.elapsed())
+    }
+
     /// How far the invocation has come.
     pub(crate) fn progress(&self) -> MutexGuard<'_, Progress> {
         lock(&self.progress)
@@ -375,23 +521,66 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_bounded_by_number_and_by_bytes() {
+    fn steps_are_bounded_by_number_and_by_bytes() {
         let journal = Arc::new(Journal::new());
         let entry = journal.begin(call("many", 0));
-        for number in 0..LINES_MAX + 7 {
+        for number in 0..STEPS_MAX + 7 {
             entry.say(number.to_string());
         }
         let progress = entry.record().progress().clone();
-        assert_eq!((progress.lines.len(), progress.lines_dropped), (LINES_MAX, 7));
+        assert_eq!((progress.steps.len(), progress.steps_dropped), (STEPS_MAX, 7));
 
         let entry = journal.begin(call("long", 0));
-        entry.say("x");
-        entry.say("é".repeat(LINES_BYTES_MAX));
+        entry.step("post", "x".to_owned(), Duration::ZERO, "sent".to_owned());
+        entry.say("é".repeat(STEPS_BYTES_MAX));
         entry.say("y");
         let progress = entry.record().progress().clone();
-        let bytes: usize = progress.lines.iter().map(String::len).sum();
-        assert_eq!((progress.lines.len(), progress.lines_dropped), (2, 1));
-        assert!((LINES_BYTES_MAX - 1..=LINES_BYTES_MAX).contains(&bytes), "{bytes}");
+        let bytes = |step: &Step| step.label.len() + step.outcome.len();
+        let bytes: usize = progress.steps.iter().map(bytes).sum();
+        assert_eq!((progress.steps.len(), progress.steps_dropped), (2, 1));
+        assert!((STEPS_BYTES_MAX - 1..=STEPS_BYTES_MAX).contains(&bytes), "{bytes}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_began_before_it_is_told_of() {
+        let journal = Arc::new(Journal::new());
+        let entry = journal.begin(call("stepping", 0));
+        tokio::time::advance(Duration::from_millis(30)).await;
+        entry.step("sql", "select 1".to_owned(), Duration::from_millis(20), "1 row".to_owned());
+        // A clock that differs does not put it before the invocation.
+        entry.step("sql", "select 2".to_owned(), Duration::from_millis(40), String::new());
+        let steps = entry.record().progress().steps.clone();
+        assert_eq!(steps.iter().map(|step| step.offset.as_millis()).collect::<Vec<_>>(), [10, 0]);
+        assert_eq!((steps[0].kind, &*steps[0].outcome), ("sql", "1 row"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn steps_are_recorded_of_few_invocations_unless_somebody_follows() {
+        let journal = Arc::new(Journal::new());
+        let recorded = |number: u32| {
+            let begun = (0..number).map(|_| journal.begin(call("", 0)));
+            begun.filter(Entry::has_steps).count()
+        };
+        assert_eq!(recorded(1000), RECORDED.burst as usize);
+        let follower = journal.follow();
+        assert_eq!(recorded(1000), 1000);
+        drop(follower);
+        assert_eq!(recorded(1000), 0);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(recorded(1000), 50);
+    }
+
+    #[test]
+    fn an_invocation_hears_of_what_was_refused_on_its_account() {
+        let journal = Arc::new(Journal::new());
+        let [first, second] = ["first", "second"].map(|id| journal.begin(call(id, 0)));
+        let request_id = first.record().call.request_id;
+        for _ in 0..2 {
+            journal.refuse(Refusal::MessageTimedOut, "QkT3", Some(request_id));
+        }
+        journal.refuse(Refusal::MessageThrottled, "QkT3", None);
+        assert_eq!(first.record().progress().refusals, [Refusal::MessageTimedOut]);
+        assert_eq!(second.record().progress().refusals, []);
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! `websocket_api` (the handshake) to `lifetime` (from `$connect` to `$disconnect`) to `socket` (frames).
 //! [`server`] takes the port and `http1` serves it, over what `transport` makes of a TCP connection.
 //! `queues` are somebody else's, on the same port.
-//! What happens is remembered in `journal` and shown by `inspector`, without the secrets that `redaction` finds.
+//! What happens is remembered in `journal` and shown by `inspector`, without the secrets that `redaction` finds; `refusal` has
+//! what is said of all that is refused, `usage` how near to the limits anything comes.
 
 pub mod assumptions;
 mod authorizer;
@@ -39,6 +40,7 @@ mod policy;
 mod proxy_response;
 mod queues;
 mod redaction;
+mod refusal;
 mod request;
 mod route_selection;
 pub mod server;
@@ -47,10 +49,11 @@ mod socket;
 mod throttle;
 mod timestamp;
 mod transport;
+mod usage;
 mod websocket_api;
 mod websocket_event;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -83,7 +86,8 @@ pub use self::{
     websocket_api::{WebSocketApi, WebSocketRoute},
 };
 use self::{
-    connection::Connections, courier::Courier, faults::FaultSwitch, journal::Journal, request::Peer,
+    connection::Connections, courier::Courier, faults::FaultSwitch, identifier::Identifier,
+    journal::Journal, refusal::Refusal, request::Peer, usage::Peaks,
 };
 
 /// What a gateway consists of. By default it has no API and AWS's limits.
@@ -131,6 +135,8 @@ pub(crate) struct RunningGateway {
     courier: Courier,
     new_connections: Throttle,
     requests: Throttle,
+    /// How near to the limits anything has come.
+    peaks: Arc<Peaks>,
     /// Every invocation, and every connection's life.
     tasks: TaskTracker,
     /// Cancelled when the gateway is about to end.
@@ -155,11 +161,13 @@ impl RunningGateway {
         let tasks = TaskTracker::new();
         let faults = Arc::new(FaultSwitch::new(faults));
         let journal = Arc::new(Journal::new());
+        let peaks = Arc::new(Peaks::default());
         let invoker = Invoker {
             payload_bytes_max: limits.payload_bytes_max,
             faults: Arc::clone(&faults),
             journal: Arc::clone(&journal),
             watcher,
+            peaks: Arc::clone(&peaks),
             tasks: tasks.clone(),
         };
         let gateway = Arc::new(Self {
@@ -177,6 +185,7 @@ impl RunningGateway {
             courier: Courier::default(),
             new_connections: Throttle::new(limits.connection_rate),
             requests: Throttle::new(limits.request_rate),
+            peaks,
             tasks,
             closing: CancellationToken::new(),
         });
@@ -186,6 +195,17 @@ impl RunningGateway {
 
     pub(crate) fn router(self: &Arc<Self>) -> Router {
         inspector::router().fallback(dispatch).with_state(Arc::clone(self))
+    }
+
+    /// Notes that something was refused, for the inspector. If that was on account of an invocation, `request_id` is the id of
+    /// the request that caused it.
+    pub(crate) fn refuse(
+        &self,
+        refusal: Refusal,
+        subject: impl Display,
+        request_id: Option<Identifier>,
+    ) {
+        self.journal.refuse(refusal, subject, request_id);
     }
 
     /// The region that the gateway is in.
@@ -238,12 +258,13 @@ async fn dispatch(
         };
     }
     if !gateway.websocket_apis.is_empty() && connections_api::is_meant(path) {
-        return connections_api::refuse_stage(request);
+        return connections_api::refuse_stage(&gateway, request);
     }
     if let Some(api) = gateway.http_api.as_ref().filter(|api| api.has(path)) {
         return http_api::answer(&gateway, api, peer, request).await;
     }
     if websocket_api::is_upgrade(request.headers()) {
+        gateway.refuse(Refusal::UnknownStage, path, None);
         return error_response(gateway.assumptions.unknown_stage_status);
     }
     match (&gateway.fallback, &gateway.http_api) {
@@ -252,7 +273,7 @@ async fn dispatch(
             answer.unwrap_or_else(|never| match never {})
         }
         (None, Some(api)) => http_api::answer(&gateway, api, peer, request).await,
-        (None, None) => connections_api::refuse_stage(request),
+        (None, None) => connections_api::refuse_stage(&gateway, request),
     }
 }
 

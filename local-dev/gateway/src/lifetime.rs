@@ -21,6 +21,7 @@ use super::{
     faults::Fault,
     function::InvokeError,
     proxy_response::ProxyResponse,
+    refusal::Refusal,
     request::Caller,
     socket,
     timestamp::Timestamp,
@@ -69,7 +70,7 @@ pub(crate) async fn live(
 }
 
 /// A handshake that leads to no connection.
-struct Refusal {
+struct Refused {
     answer: Response<Body>,
     /// Whether `$connect` has refused it, or else the authorizer.
     by_connect: bool,
@@ -80,11 +81,11 @@ async fn connect(
     gateway: &RunningGateway,
     connection: &Connection,
     request: Parts,
-) -> Result<Option<HeaderValue>, Refusal> {
+) -> Result<Option<HeaderValue>, Refused> {
     let occasion = Occasion::now(connection);
     let refusal = |status, by_connect| {
         let answer = refuse(&gateway.assumptions, status, connection.id, occasion.request_id);
-        Refusal { answer, by_connect }
+        Refused { answer, by_connect }
     };
     let authorized = authorizer::authorize(gateway, occasion, &request).await;
     authorized.map_err(|status| refusal(status, false))?;
@@ -105,14 +106,24 @@ async fn ask_connect(
     // Without a $connect route, everybody may connect.
     let Some(route) = occasion.connection.api.route("$connect") else { return Ok(None) };
     let event = websocket_event::connect(occasion, request);
+    let refused = |refusal, status| {
+        gateway.refuse(refusal, occasion.connection.id, Some(occasion.request_id));
+        status
+    };
     let response = gateway.invoke(route, occasion, event).await.map_err(|error| match error {
-        InvokeError::Failed(_) | InvokeError::EventTooLarge => StatusCode::BAD_GATEWAY,
-        InvokeError::Throttled => assumptions.connect_throttled_status,
-        InvokeError::TimedOut => assumptions.connect_timeout_status,
+        InvokeError::Failed(_) | InvokeError::EventTooLarge => {
+            refused(Refusal::ConnectFailed, StatusCode::BAD_GATEWAY)
+        }
+        InvokeError::Throttled => {
+            refused(Refusal::ConnectFunctionThrottled, assumptions.connect_throttled_status)
+        }
+        InvokeError::TimedOut => {
+            refused(Refusal::ConnectTimedOut, assumptions.connect_timeout_status)
+        }
     })?;
     let mut response = ProxyResponse::parse(&response).map_err(|error| {
         tracing::warn!(request_id = %occasion.request_id, %error, "integration failed");
-        StatusCode::BAD_GATEWAY
+        refused(Refusal::ConnectBadResponse, StatusCode::BAD_GATEWAY)
     })?;
     if !response.status.is_success() {
         return Err(response.status);

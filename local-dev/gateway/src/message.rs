@@ -9,6 +9,7 @@ use super::{
     connection::Connection,
     function::InvokeError,
     proxy_response::ProxyResponse,
+    refusal::Refusal,
     websocket_api::{WebSocketApi, WebSocketRoute, gateway_message},
     websocket_event::{self, Occasion},
 };
@@ -66,6 +67,7 @@ pub(crate) async fn deliver(
 
 /// Answers a message that is one too many.
 pub(crate) fn refuse(gateway: &RunningGateway, connection: &Arc<Connection>) {
+    gateway.refuse(Refusal::MessageThrottled, connection.id, None);
     let request_id = Occasion::now(connection).request_id;
     let text = &gateway.assumptions.throttled_message_text;
     // As above.
@@ -79,18 +81,33 @@ async fn integrate(
     occasion: Occasion<'_>,
     message: &Inbound,
 ) -> Result<Option<String>, &'static str> {
-    let route = message.route(&occasion.connection.api).ok_or(FORBIDDEN)?;
+    let refused = |refusal, problem| refused(gateway, occasion, refusal, problem);
+    let route = message.route(&occasion.connection.api);
+    let route = route.ok_or_else(|| refused(Refusal::NoMessageRoute, FORBIDDEN))?;
     let message_id = occasion.connection.mint_message_id(occasion.now);
     let event = websocket_event::message(occasion, &route.key, message_id, &message.text);
     let response = gateway.invoke(route, occasion, event).await.map_err(|error| match error {
-        InvokeError::Failed(_) | InvokeError::EventTooLarge | InvokeError::Throttled => FAILED,
-        InvokeError::TimedOut => TIMED_OUT,
+        InvokeError::Failed(_) | InvokeError::EventTooLarge | InvokeError::Throttled => {
+            refused(Refusal::MessageFailed, FAILED)
+        }
+        InvokeError::TimedOut => refused(Refusal::MessageTimedOut, TIMED_OUT),
     })?;
     let response = ProxyResponse::parse(&response).map_err(|error| {
         tracing::warn!(request_id = %occasion.request_id, %error, "integration failed");
-        FAILED
+        refused(Refusal::MessageBadResponse, FAILED)
     })?;
     if route.two_way { answer(gateway, occasion, &response) } else { Ok(None) }
+}
+
+/// Notes what is refused, with the text of the frame that answers it.
+fn refused(
+    gateway: &RunningGateway,
+    occasion: Occasion<'_>,
+    refusal: Refusal,
+    problem: &'static str,
+) -> &'static str {
+    gateway.refuse(refusal, occasion.connection.id, Some(occasion.request_id));
+    problem
 }
 
 /// The route that a message goes to. `$connect` and `$disconnect` are none of those.
@@ -109,7 +126,7 @@ fn answer(
     response: &ProxyResponse,
 ) -> Result<Option<String>, &'static str> {
     if !response.status.is_success() && !gateway.assumptions.two_way_error_body {
-        return Err(FAILED);
+        return Err(refused(gateway, occasion, Refusal::AnswerNotSuccessful, FAILED));
     }
     if response.body.len() > gateway.limits.message_bytes_max {
         tracing::warn!(
@@ -117,7 +134,7 @@ fn answer(
             bytes = response.body.len(),
             "a two-way route's answer is larger than a message may be"
         );
-        return Err(FAILED);
+        return Err(refused(gateway, occasion, Refusal::AnswerTooLong, FAILED));
     }
     // Frames are text; what is not, the function should have left in base64.
     let body = String::from_utf8_lossy(&response.body);

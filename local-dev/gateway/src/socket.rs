@@ -19,6 +19,7 @@ use super::{
     faults::Fault,
     frame_stream::{self, Progress, Stream},
     message::{self, Inbound},
+    refusal::Refusal,
     timestamp::Timestamp,
 };
 
@@ -38,6 +39,9 @@ pub(crate) async fn run(
     let stream = frame_stream::open(upgraded, connection, limits).await;
     let mut pump = Pump::new(gateway, connection, stream);
     let Err(ending) = pump.run().await;
+    if let Some(refusal) = ending.refusal() {
+        gateway.refuse(refusal, connection.id, None);
+    }
     gateway.forget(connection);
     if let Ok(Some(stream)) = timeout(CLOSE_TIME_MAX, pump.close(&ending)).await {
         // `$disconnect` does not wait for a client that leaves its end open.
@@ -132,6 +136,8 @@ impl<'a> Pump<'a> {
         let idle_end = self.connection.idle_since() + self.gateway.limits.idle_timeout;
         let end = self.end.min(idle_end);
         if end <= Instant::now() {
+            let refusal = if end == self.end { Refusal::TooOld } else { Refusal::IdleTimeout };
+            self.gateway.refuse(refusal, self.connection.id, None);
             return Err(Ending::GOING_AWAY);
         }
         self.alarm.as_mut().reset(end);
@@ -179,6 +185,7 @@ impl<'a> Pump<'a> {
 
     /// Has a message handled, at once if there is room, unless it is one too many.
     fn admit(&mut self, text: Utf8Bytes) -> Result<(), Ending> {
+        self.gateway.peaks.message_bytes.note(text.len());
         let message = Inbound::new(self.gateway, &self.connection.api, text);
         if !message.admit(self.gateway, &self.connection.api) {
             message::refuse(self.gateway, self.connection);

@@ -28,6 +28,7 @@ use super::{
     identifier::Identifier,
     lifetime,
     limits::Limits,
+    refusal::Refusal,
     request::{Caller, Peer},
     route_selection::RouteSelection,
     throttle::Throttle,
@@ -127,17 +128,24 @@ pub(crate) async fn upgrade(
 ) -> Response<Body> {
     let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let (request, body) = request.into_parts();
+    // Without the query, which may hold a token.
+    let subject = request.uri.path();
     let handshake = match Handshake::parse(&request.method, &request.headers) {
         // What follows the handshake is frames: a body would be taken for some.
-        Ok(_) if !body.is_end_stream() => return refuse_handshake(StatusCode::BAD_REQUEST),
-        Ok(handshake) => handshake,
+        Ok(handshake) if body.is_end_stream() => handshake,
         Err(NoHandshake::Plain) => {
+            gateway.refuse(Refusal::NotAHandshake, subject, None);
             return refuse_handshake(gateway.assumptions.plain_request_status);
         }
-        Err(NoHandshake::Malformed) => return refuse_handshake(StatusCode::BAD_REQUEST),
+        Ok(_) | Err(NoHandshake::Malformed) => {
+            gateway.refuse(Refusal::BadHandshake, subject, None);
+            return refuse_handshake(StatusCode::BAD_REQUEST);
+        }
     };
     let url_chars = request.uri.path_and_query().map_or(0, |url| url.as_str().len());
+    gateway.peaks.upgrade_url_chars.note(url_chars);
     if url_chars > gateway.limits.upgrade_url_chars_max {
+        gateway.refuse(Refusal::UrlTooLong, subject, None);
         return error_response(gateway.assumptions.long_url_status);
     }
     let caller = Caller::parse(&request.headers, &request.uri, peer);
@@ -150,6 +158,7 @@ pub(crate) async fn upgrade(
     }
     let route_admits = api.route("$connect").is_none_or(|route| route.throttle.admit());
     if !(route_admits && gateway.new_connections.admit()) {
+        gateway.refuse(Refusal::ConnectionThrottled, subject, None);
         let now = Timestamp::now();
         let [connection_id, request_id] = [Identifier::mint(now), Identifier::mint(now)];
         let status = StatusCode::TOO_MANY_REQUESTS;

@@ -63,7 +63,7 @@ pub async fn fill(store: &Store, hasher: &Hasher, now: UnixMillis) -> Result<Dem
         speaker.say(store, text, number, at).await?;
     }
     for speaker in speakers {
-        store.delete_connection(&speaker.connection_id).await?;
+        store.delete_connection(&speaker.connection_id, None, now).await?;
         store.revoke_session(&speaker.session, now).await?;
     }
     Ok(Demo::New)

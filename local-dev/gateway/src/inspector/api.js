@@ -86,9 +86,9 @@ export function size(bytes) {
   return bytes < 1024 * 1024 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 }
 
-/** @param {number | null} ms */
-export function duration(ms) {
+/** @param {number | null} ms @param {number} [digits]  of short times */
+export function duration(ms, digits = 1) {
   if (ms === null) return "…";
-  if (ms < 10) return `${ms.toFixed(1)} ms`;
+  if (ms < 10) return `${ms.toFixed(digits)} ms`;
   return ms < 10_000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }

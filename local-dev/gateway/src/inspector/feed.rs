@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::{sync::watch, time::sleep};
 
-use super::view::{self, ConnectionView, Summary};
+use super::view::{self, ConnectionView, RefusalView, Summary};
 use crate::{RunningGateway, journal::Mark, queues::Queue};
 
 /// How long changes are gathered before they are told, and how long a change to a connection or a queue may go unnoticed.
@@ -28,6 +28,7 @@ struct Reader {
     mark: Mark,
     connections: Option<Connections>,
     queues: Vec<Queue>,
+    refusals: Vec<RefusalView>,
     /// What is known and not yet told.
     events: VecDeque<Event>,
 }
@@ -60,6 +61,7 @@ impl Reader {
             mark: Mark::default(),
             connections: None,
             queues: Vec::new(),
+            refusals: Vec::new(),
             events: VecDeque::new(),
         };
         reader.start();
@@ -90,11 +92,17 @@ impl Reader {
         let invocations: Vec<_> = invocations.iter().rev().map(Summary::of).collect();
         let connections = Connections::of(&self.gateway);
         let queues = view::queues(&self.gateway);
-        let all =
-            json!({ "invocations": invocations, "connections": connections, "queues": queues });
+        let refusals = view::refusals(&self.gateway);
+        let all = json!({
+            "invocations": invocations,
+            "connections": connections,
+            "queues": queues,
+            "refusals": refusals,
+        });
         self.tell("snapshot", &all);
         self.connections = Some(connections);
         self.queues = queues;
+        self.refusals = refusals;
     }
 
     /// Tells what is new.
@@ -118,6 +126,11 @@ impl Reader {
         if self.queues != queues {
             self.tell("queues", &queues);
             self.queues = queues;
+        }
+        let refusals = view::refusals(&self.gateway);
+        if self.refusals != refusals {
+            self.tell("refusals", &refusals);
+            self.refusals = refusals;
         }
     }
 

@@ -3,6 +3,7 @@
 import { find, setText } from "./api.js";
 import { mountDetails } from "./details.js";
 import { mountConnections, mountInvocations, mountQueues } from "./lists.js";
+import { mountRefusals } from "./refusals.js";
 import { mountFaults, mountLimits } from "./settings.js";
 import { Store } from "./store.js";
 
@@ -23,7 +24,9 @@ function select(id) {
   if (matchMedia(NARROW).matches) find("#details-title").focus();
 }
 
-const views = [mountConnections(store), mountQueues(store), mountInvocations(store, select), mountDetails(store, select)];
+const views = [
+  mountConnections(store), mountQueues(store), mountRefusals(store), mountInvocations(store, select), mountDetails(store, select),
+];
 let drawing = false;
 
 /** Draws once for all changes that come before the next frame. */
@@ -54,6 +57,19 @@ filter.addEventListener("input", () => store.setFilter(filter.value));
 pause.addEventListener("click", () => {
   store.pause(!store.paused);
   pause.setAttribute("aria-pressed", String(store.paused));
+});
+
+find("#stretch").addEventListener("change", (event) => {
+  const { value } = /** @type {HTMLSelectElement} */ (event.target);
+  store.setStretch(value === "each" ? null : Number(value));
+});
+document.addEventListener("keydown", (event) => {
+  const isTyping = /** @type {Element} */ (event.target).closest("input, select, textarea") !== null;
+  if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    event.preventDefault();
+    filter.focus();
+    filter.select();
+  }
 });
 
 mountFaults();

@@ -6,9 +6,7 @@
  */
 import { duration, find, fromTemplate, request, setPart, setText, setTime, size } from "./api.js";
 import { mood, outcome } from "./store.js";
-
-/** The longest bar is as long as API Gateway waits, in milliseconds. */
-const DURATION_MS_MAX = 30_000;
+import { drawBar, stretchOf } from "./waterfall.js";
 
 /** @param {Store} store */
 export function mountConnections(store) {
@@ -116,8 +114,11 @@ export function mountInvocations(store, select) {
     empty.hidden = invocations.length > 0;
     setText(empty, all > 0 ? "No invocation has these words." : "No function has run yet.");
     setText(find("#paused"), store.paused ? `Paused. ${store.missed} new since then.` : "");
+    const stretch = store.stretch === null ? null : stretchOf(invocations, store.stretch);
+    const longest = Math.max(...invocations.map(({ duration_ms }) => duration_ms ?? 0));
     reconcile(list, invocations, "invocation", (row, invocation) => {
       showInvocation(row, invocation);
+      drawBar(find("[data-part=track]", row), invocation, stretch, longest);
       const button = find(".row", row);
       button.setAttribute("aria-current", String(invocation.id === store.selected));
     });
@@ -136,15 +137,14 @@ function takeFocus(list, row) {
 
 /** @param {HTMLElement} row @param {Invocation} invocation */
 function showInvocation(row, invocation) {
-  const { duration_ms, start, replay_of } = invocation;
+  const { duration_ms, start, replay_of, refused } = invocation;
   row.dataset.mood = mood(invocation);
   setPart(row, "outcome", outcome(invocation));
   setPart(row, "function", invocation.function);
   setPart(row, "route", invocation.route);
-  setPart(row, "badges", [start === "cold" ? "cold" : "", replay_of === null ? "" : "replay"].filter(Boolean).join(" · "));
+  const badges = [start === "cold" ? "cold" : "", replay_of === null ? "" : "replay", refused === null ? "" : "refused"];
+  setPart(row, "badges", badges.filter(Boolean).join(" · "));
   setPart(row, "duration", duration(duration_ms));
-  const share = Math.log1p(duration_ms ?? 0) / Math.log1p(DURATION_MS_MAX);
-  find("[data-part=fill]", row).style.setProperty("--share", String(Math.min(share, 1)));
   setTime(row, "time", invocation.started_at, 3);
 }
 
@@ -156,7 +156,7 @@ function showInvocation(row, invocation) {
  * @param {string} template
  * @param {(row: HTMLElement, record: T) => void} show
  */
-function reconcile(list, records, template, show) {
+export function reconcile(list, records, template, show) {
   const rows = new Map([...list.children].map((row) => [/** @type {HTMLElement} */ (row).dataset.id, row]));
   const ids = new Set(records.map(({ id }) => id));
   for (const [id, row] of rows) if (!ids.has(id ?? "")) row.remove();

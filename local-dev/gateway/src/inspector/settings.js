@@ -80,18 +80,90 @@ function newFault(name) {
   return row;
 }
 
-export async function mountLimits() {
-  const { limits, assumptions } = await request("GET", "/limits");
-  find("#limits-rows").replaceChildren(...limits.map((/** @type {any} */ { name, value, default: own }) => {
-    const row = document.createElement("tr");
-    const head = document.createElement("th");
-    head.scope = "row";
-    head.textContent = name;
-    row.append(head, cell(name, value), cell(name, own));
-    row.dataset.differs = String(JSON.stringify(value) !== JSON.stringify(own));
+/** How often it is asked what is in use while somebody looks, in milliseconds. */
+const USE_MS = 1_000;
+
+/** What is measured as it is now; all else is the most since the start. */
+const NOW = new Set(["idle-timeout", "max-duration", "outbound-bytes", "connection-rate", "request-rate"]);
+
+/** @typedef {{taken: number, admitted: number}} Fill */
+
+export function mountLimits() {
+  const panel = /** @type {HTMLDetailsElement} */ (find("#limits"));
+  /** When it was last asked, and how many each bucket had let through. */
+  let before = { at: 0, admitted: /** @type {Record<string, number>} */ ({}) };
+
+  const look = async () => {
+    const shown = await request("GET", "/limits");
+    const at = performance.now();
+    const seconds = (at - before.at) / 1000;
+    /** @type {Record<string, number>} */
+    const admitted = {};
+    /** How many a bucket lets through each second. @param {string} name @param {Fill} fill */
+    const rate = (name, fill) => {
+      admitted[name] = fill.admitted;
+      const known = before.admitted[name];
+      return known === undefined ? 0 : Math.round((fill.admitted - known) / seconds);
+    };
+    showLimits(shown, rate);
+    before = { at, admitted };
+    return shown;
+  };
+
+  const lookAgain = async () => {
+    if (!panel.open || document.hidden) return;
+    try {
+      await look();
+    } catch {
+      // The line is down, as the page says.
+    }
+  };
+  panel.addEventListener("toggle", lookAgain);
+  setInterval(lookAgain, USE_MS);
+  look().then(({ assumptions }) => showAssumptions(assumptions), () => {});
+}
+
+/** @param {any} shown @param {(name: string, fill: Fill) => number} rate */
+function showLimits({ limits, routes, connections }, rate) {
+  setText(find("#limits-connections"), `${connections.toLocaleString("en")} connections are open.`);
+  const rows = [
+    ...limits.map((/** @type {any} */ limit) => ({ ...limit, of: limit.name, used: limit.used })),
+    ...routes.map((/** @type {any} */ route) => ({ name: route.route, of: "request-rate", value: route.rate, default: route.rate, used: route })),
+  ];
+  const body = find("#limits-rows");
+  const known = new Map([...body.children].map((row) => [/** @type {HTMLElement} */ (row).dataset.name, row]));
+  body.append(...rows.filter(({ name }) => !known.has(name)).map(({ name }) => {
+    const row = fromTemplate("limit");
+    row.dataset.name = name;
+    setPart(row, "name", name);
+    known.set(name, row);
     return row;
   }));
-  find("#assumptions-rows").replaceChildren(...assumptions.map((/** @type {any} */ { name, value, default: own, meaning }) => {
+  for (const { name, of, value, default: own, used } of rows) {
+    const row = /** @type {HTMLElement} */ (known.get(name));
+    const differs = JSON.stringify(value) !== JSON.stringify(own);
+    row.dataset.differs = String(differs);
+    setPart(row, "here", amount(of, value));
+    setPart(row, "aws", differs ? `AWS: ${amount(of, own)}` : "");
+    setPart(row, "used", use(name, of, used, rate));
+    const share = used === null || value === null ? 0 : used.taken === undefined ? used / value : used.taken / value.burst;
+    const meter = find("[data-part=meter]", row);
+    meter.style.setProperty("--length", `${Math.min(share, 1) * 100}%`);
+    meter.dataset.level = share >= 0.9 ? "high" : "low";
+  }
+}
+
+/** What is in use of a limit. @param {string} name @param {string} of @param {any} used @param {(name: string, fill: Fill) => number} rate */
+function use(name, of, used, rate) {
+  if (used === null) return "–";
+  if (used.taken !== undefined) return `${rate(name, used)}/s, ${Math.round(used.taken).toLocaleString("en")} of the burst`;
+  const text = /timeout|duration/.test(of) ? amount(of, Math.round(used * 10) / 10) : amount(of, used);
+  return NOW.has(of) ? text : `${text} at most`;
+}
+
+/** @param {any[]} assumptions */
+function showAssumptions(assumptions) {
+  find("#assumptions-rows").replaceChildren(...assumptions.map(({ name, value, default: own, meaning }) => {
     const row = document.createElement("div");
     const [term, setting, words] = ["dt", "dd", "dd"].map((tag) => document.createElement(tag));
     term.textContent = name;
@@ -105,12 +177,9 @@ export async function mountLimits() {
   }));
 }
 
-/** @param {string} name @param {any} value */
-function cell(name, value) {
-  const cell = document.createElement("td");
-  if (value === null) cell.textContent = "any";
-  else if (typeof value === "object") cell.textContent = `${value.per_second}/s, burst ${value.burst}`;
-  else if (/timeout|duration/.test(name)) cell.textContent = `${value} s`;
-  else cell.textContent = value.toLocaleString("en");
-  return cell;
+/** How much a limit allows. @param {string} name @param {any} value */
+function amount(name, value) {
+  if (value === null) return "any";
+  if (typeof value === "object") return `${value.per_second.toLocaleString("en")}/s, burst ${value.burst.toLocaleString("en")}`;
+  return /timeout|duration/.test(name) ? `${value} s` : value.toLocaleString("en");
 }

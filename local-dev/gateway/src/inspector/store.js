@@ -5,34 +5,47 @@
  * Fires "change" when something else is to be seen, and "feed" when the line is up or down.
  *
  * @typedef {{id: string, request_id: string, function: string, route: string, replay_of: string | null,
- *   started_at: string, start: string, outcome: "running" | "ok" | "error", status: number | null,
- *   error: string | null, duration_ms: number | null, event_bytes: number, response_bytes: number | null,
- *   lines: number}} Invocation
+ *   program: string, connection_id: string | null, started_at: string, start: string,
+ *   outcome: "running" | "ok" | "error", status: number | null, error: string | null, duration_ms: number | null,
+ *   event_bytes: number, response_bytes: number | null, steps: number, parts: [string, number, number][],
+ *   refused: string | null}} Invocation
  * @typedef {{id: string, stage: string, source_ip: string, user_agent: string | null, connected_at: string,
  *   last_active_at: string, queued_bytes: number}} Connection
  * @typedef {{total: number, connections: Connection[]}} Connections
  * @typedef {{name: string, waiting: number, in_flight: number, delayed: number, dead_letter_queue: string | null,
  *   is_dead_letter_queue: boolean}} Queue
- * @typedef {{invocations: Invocation[], connections: Connections, queues: Queue[]}} View
+ * @typedef {{title: string, aws: string, why: string, limit: string | null, assumption: string | null,
+ *   source: string, count: number, last_at: string, subject: string}} Refusal
+ * @typedef {{invocations: Invocation[], connections: Connections, queues: Queue[], refusals: Refusal[]}} View
  */
+
+import { request } from "./api.js";
 
 /** As many as the gateway remembers. */
 export const INVOCATIONS_MAX = 200;
 /** Until a feed is asked for again that the browser has given up. */
 const RETRY_MS = 2_000;
+/** How often it is asked at most which texts have the words of the filter. */
+const SEARCH_MS = 300;
 
 export class Store extends EventTarget {
   /** @type {"connecting" | "online" | "offline"} */
   feed = "connecting";
   /** Words that an invocation must have all of. */
   filter = "";
+  /** How much time the bars show, in milliseconds; null is how long each took. @type {number | null} */
+  stretch = 10_000;
   /** The id of the invocation whose details are shown. @type {string | null} */
   selected = null;
 
   /** @type {View} */
-  #live = { invocations: [], connections: { total: 0, connections: [] }, queues: [] };
+  #live = { invocations: [], connections: { total: 0, connections: [] }, queues: [], refusals: [] };
   /** What is shown while the page is paused. @type {View | null} */
   #frozen = null;
+  /** The ids of invocations that have the words in their events, answers or steps. @type {Set<string>} */
+  #found = new Set();
+  #isSearching = false;
+  #searchAgain = false;
 
   get view() {
     return this.#frozen ?? this.#live;
@@ -42,7 +55,7 @@ export class Store extends EventTarget {
     const words = this.filter.toLowerCase().split(/\s+/).filter(Boolean);
     return this.view.invocations.filter((invocation) => {
       const text = describe(invocation);
-      return words.every((word) => text.includes(word));
+      return words.every((word) => text.includes(word)) || this.#found.has(invocation.id);
     });
   }
 
@@ -70,6 +83,14 @@ export class Store extends EventTarget {
   /** @param {string} filter */
   setFilter(filter) {
     this.filter = filter;
+    this.#found = new Set();
+    this.#search();
+    this.#changed();
+  }
+
+  /** @param {number | null} stretch */
+  setStretch(stretch) {
+    this.stretch = stretch;
     this.#changed();
   }
 
@@ -87,8 +108,15 @@ export class Store extends EventTarget {
       this.#changed();
     });
     // After a "reset" there is another snapshot.
-    on("snapshot", (view) => { this.#live = view; });
-    on("invocation", (invocation) => this.#put(invocation));
+    on("snapshot", (view) => {
+      this.#live = view;
+      this.#search();
+    });
+    on("invocation", (invocation) => {
+      this.#put(invocation);
+      this.#search();
+    });
+    on("refusals", (refusals) => { this.#live.refusals = refusals; });
     on("connections", (connections) => { this.#live.connections = connections; });
     on("queues", (queues) => { this.#live.queues = queues; });
     source.addEventListener("open", () => this.#line("online"));
@@ -96,6 +124,24 @@ export class Store extends EventTarget {
       this.#line("offline");
       if (source.readyState === EventSource.CLOSED) setTimeout(() => this.follow(), RETRY_MS);
     });
+  }
+
+  /** Asks which invocations have the filter's words in their texts; one question at a time. */
+  async #search() {
+    if (this.filter.trim() === "") return;
+    this.#searchAgain = this.#isSearching;
+    if (this.#isSearching) return;
+    this.#isSearching = true;
+    await new Promise((resolve) => setTimeout(resolve, SEARCH_MS));
+    try {
+      const found = await request("GET", `/invocations?text=${encodeURIComponent(this.filter.trim())}`);
+      this.#found = new Set(found.map((/** @type {Invocation} */ { id }) => id));
+      this.#changed();
+    } catch {
+      // The line is down, as the page says; the next change asks again.
+    }
+    this.#isSearching = false;
+    if (this.#searchAgain) this.#search();
   }
 
   /** Puts an invocation in its place, the newest first. @param {Invocation} invocation */
@@ -136,7 +182,8 @@ export function mood({ outcome, status }) {
 
 /** @param {Invocation} invocation */
 function describe(invocation) {
-  const { id, request_id, function: name, route, start, replay_of } = invocation;
+  const { id, request_id, function: name, route, start, replay_of, connection_id, refused } = invocation;
   const replay = replay_of === null ? "" : "replay";
-  return [name, route, outcome(invocation), invocation.outcome, start, replay, id, request_id].join(" ").toLowerCase();
+  const words = [name, route, outcome(invocation), invocation.outcome, start, replay, id, request_id, connection_id, refused];
+  return words.join(" ").toLowerCase();
 }

@@ -102,7 +102,8 @@ impl Hunt {
             let (_, value) = settings.iter().find(|(known, _)| *known == name)?;
             Some((*value).to_owned())
         });
-        logging::start_to(&talkative, InvocationLog, || Log, false).unwrap();
+        let invocations = InvocationLog::layer(&talkative).unwrap();
+        logging::start_to(&talkative, invocations, || Log, false).unwrap();
         let show = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
             // A story that fails may show what it likes.
