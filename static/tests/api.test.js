@@ -405,3 +405,24 @@ describe("errors tell what the server said", () => {
     });
   }
 });
+
+describe("who is here", () => {
+  /** @param {unknown} answer */
+  const ask = (answer) => {
+    const session = new Session(fakeStorage());
+    session.begin(fakeTokens(1));
+    return new Api({ base: "", session, fetch: async () => Response.json(answer), locks: undefined }).presence();
+  };
+
+  test("is a number and names", async () => {
+    assert.deepEqual(await ask({ count: 3, users: ["alice", "bob"], more: 1 }), { count: 3, users: ["alice", "bob"] });
+  });
+
+  for (const answer of [
+    null, 7, [], {}, { count: 1 }, { users: [] }, { count: "1", users: ["alice"] }, { count: -1, users: [] },
+    { count: 1, users: "alice" }, { count: 2, users: ["alice", 7] }, { count: 1, users: ["alice", "bob"] },
+    { count: 1e6, users: Array(201).fill("x") }, { count: 1e300, users: [] },
+  ]) {
+    test(`is not ${JSON.stringify(answer).slice(0, 40)}`, () => assert.rejects(ask(answer), Unreachable));
+  }
+});

@@ -55,3 +55,34 @@ export function fakeTokens(generation, { sub = "alice", lifeSecs = 900 } = {}) {
 export async function settle() {
   for (let i = 0; i < 50; i += 1) await Promise.resolve();
 }
+
+/** The socket of the chat, without a network: it opens, closes and receives as it is told. */
+export class FakeSocket extends EventTarget {
+  state = "connecting";
+  isOpen = false;
+  /** @type {any[]} */
+  sent = [];
+  start() {}
+  stop() {}
+
+  /** @param {any} frame */
+  send(frame) {
+    if (this.isOpen) this.sent.push(frame);
+    return this.isOpen;
+  }
+
+  open() {
+    this.isOpen = true;
+    this.dispatchEvent(new Event("open"));
+  }
+
+  close() {
+    this.isOpen = false;
+    this.dispatchEvent(new Event("close"));
+  }
+
+  /** @param {any} frame */
+  frame(frame) {
+    this.dispatchEvent(new CustomEvent("frame", { detail: frame }));
+  }
+}

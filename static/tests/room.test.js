@@ -5,42 +5,12 @@ import { ApiError, Unreachable } from "../api.js";
 import { RETRY_AFTER_SECS_MAX } from "../backoff.js";
 import { Outbox } from "../outbox.js";
 import { ATTEMPTS_MAX, CATCH_UP_MESSAGES, ECHO_WITHIN_MS, Room } from "../room.js";
-import { fakeStorage, settle } from "./fakes.js";
+import { FakeSocket, fakeStorage, settle } from "./fakes.js";
 
 /** @param {number} id */
 const message = (id, username = "bob", client_id = /** @type {string | undefined} */ (undefined)) => ({
   id, username, text: `text ${id}`, sent_at: "2026-11-23T10:15:43.377Z", client_id,
 });
-
-class FakeSocket extends EventTarget {
-  state = "connecting";
-  isOpen = false;
-  /** @type {any[]} */
-  sent = [];
-  start() {}
-  stop() {}
-
-  /** @param {any} frame */
-  send(frame) {
-    if (this.isOpen) this.sent.push(frame);
-    return this.isOpen;
-  }
-
-  open() {
-    this.isOpen = true;
-    this.dispatchEvent(new Event("open"));
-  }
-
-  close() {
-    this.isOpen = false;
-    this.dispatchEvent(new Event("close"));
-  }
-
-  /** @param {any} frame */
-  frame(frame) {
-    this.dispatchEvent(new CustomEvent("frame", { detail: frame }));
-  }
-}
 
 function setUp() {
   const socket = new FakeSocket();
@@ -505,4 +475,35 @@ test("errors of no message are told, unknown frames ignored", async () => {
   assert.equal(room.notice, "");
   socket.frame({ type: "error", code: "bad_frame", detail: "Not understood." });
   assert.equal(room.notice, "Not understood.");
+});
+
+test("what is newer than the first page is announced, once, in order and however it comes", async () => {
+  const { socket, room, store, asked } = setUp();
+  /** @type {number[][]} */
+  const said = [];
+  room.addEventListener("said", (event) => said.push(/** @type {CustomEvent} */ (event).detail.map(({ id }) => id)));
+  store(60);
+  socket.open();
+  await settle();
+  room.loadOlder();
+  await settle();
+  assert.deepEqual(said, []);
+  socket.frame({ type: "message", ...message(61) });
+  socket.frame({ type: "message", ...message(61) });
+  socket.close();
+  store(4);
+  socket.open();
+  await settle();
+  assert.deepEqual(said, [[61], [62, 63, 64]]);
+  assert.equal(asked.length, 3);
+});
+
+test("a server that does not know what typing is says nothing that the user should read", () => {
+  const { socket, room } = setUp();
+  socket.open();
+  room.send("on its way");
+  socket.frame({ type: "error", code: "unknown_action", detail: "action must be send or ping." });
+  assert.equal(room.notice, "");
+  assert.equal(room.pending.length, 1);
+  assert.equal(room.pending[0].refusal, null);
 });
