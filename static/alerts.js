@@ -60,7 +60,7 @@ export class Alerts {
   }
 
   /**
-   * To be called on a click: without one, browsers play nothing.
+   * Plays it once, so that the user knows what was chosen.
    * @param {boolean} wanted
    * @returns {string}  why it cannot be, in words, or ""
    */
@@ -70,11 +70,6 @@ export class Alerts {
     this.#keep();
     if (wanted) this.#play();
     return "";
-  }
-
-  /** The user has done something, after which a page may play. */
-  touched() {
-    if (this.#sound) this.#openAudio()?.resume().catch(() => {});
   }
 
   /** Messages of others have come that nobody sees. @param {readonly Message[]} messages  at least one */
@@ -108,14 +103,10 @@ export class Alerts {
       : "Notifications stay off until your browser is told to allow them.";
   }
 
-  #openAudio() {
-    if (this.#AudioContext) this.#audio ??= new this.#AudioContext();
-    return this.#audio;
-  }
-
   #play() {
-    const audio = this.#openAudio();
-    if (!audio) return;
+    // Nothing may be heard of a page that the user has not touched since it was loaded.
+    if (!this.#AudioContext || globalThis.navigator?.userActivation?.hasBeenActive === false) return;
+    const audio = (this.#audio ??= new this.#AudioContext());
     audio.resume().catch(() => {});
     for (const [frequency, offset] of NOTES) {
       const start = audio.currentTime + offset;

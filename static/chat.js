@@ -320,8 +320,8 @@ export function mount(root, { room, presence, typing, alerts, tabStorage, storag
   composer.restoreDraft();
   render();
   // On a touch screen this would open the keyboard over the messages.
-  if (matchMedia("(pointer: fine)").matches) composer.focus();
-  else find(view, "h1").focus({ preventScroll: true });
+  if (matchMedia("(pointer: coarse)").matches) find(view, "h1").focus({ preventScroll: true });
+  else composer.focus();
 
   return () => {
     mounted.abort();

@@ -32,7 +32,5 @@ export function showSettings(view, alerts) {
     setText(problem, alerts.setSound(sound.checked));
     render();
   });
-  view.addEventListener("pointerdown", () => alerts.touched(), { once: true });
-  view.addEventListener("keydown", () => alerts.touched(), { once: true });
   render();
 }

@@ -35,7 +35,6 @@ const alertsWith = (Notification, storage = fakeStorage()) => new Alerts({ stora
 test("nothing is asked for and nothing shown unless the user wants it", () => {
   const Notification = fakeNotification("granted");
   const alerts = alertsWith(Notification);
-  alerts.touched();
   alerts.unseen([message("hello")]);
   assert.deepEqual([alerts.notifies, alerts.sounds, Notification.asked, Notification.shown], [false, false, 0, []]);
 });

@@ -48,6 +48,9 @@ mod bad_input;
 mod bootstraps;
 mod broadcasts;
 mod browser;
+mod browser_access;
+mod browser_line;
+mod browser_reading;
 mod chat;
 mod checker;
 mod concurrency;
@@ -146,6 +149,8 @@ pub enum Needs {
     Dsql,
     /// A browser.
     Chromium,
+    /// A browser, and axe to look at the page in it.
+    Axe,
     /// The functions as `cargo xtask build` makes them, for PostgreSQL.
     Bootstraps,
     /// Node, and no database.
@@ -206,6 +211,9 @@ fn all_stories() -> impl Iterator<Item = Story> {
         bootstraps::stories(),
         modules::stories(),
         browser::stories(),
+        browser_access::stories(),
+        browser_line::stories(),
+        browser_reading::stories(),
         attacks::stories(),
         unicode::stories(),
     ]
@@ -244,7 +252,7 @@ fn main() -> ExitCode {
             Needs::InProcess | Needs::FakeTime => vec![on_sqlite(), on_postgres()],
             Needs::Postgres => vec![on_postgres(), on_bootstraps()],
             Needs::Bootstraps => vec![on_postgres()],
-            Needs::Sqlite | Needs::Node => vec![on_sqlite()],
+            Needs::Sqlite | Needs::Node | Needs::Axe => vec![on_sqlite()],
         }
     });
     let trials: Vec<Trial> = trials.collect();
@@ -270,7 +278,10 @@ fn trial(story: &Story, database: &str, backend: Option<Backend>) -> Trial {
     let runs_bootstraps =
         story.needs == Needs::Bootstraps || matches!(backend, Some(Backend::Bootstraps(_)));
     let missing = match story.needs {
-        Needs::Chromium if Chromium::installed().is_none() => Some(support::browser::HINT),
+        Needs::Chromium | Needs::Axe if Chromium::installed().is_none() => {
+            Some(support::browser::HINT)
+        }
+        Needs::Axe if !browser_access::axe_installed() => Some(browser_access::AXE_HINT),
         Needs::Node if !modules::node_installed() => Some(modules::HINT),
         Needs::Queue if support::sqs::installed().is_none() => Some(support::sqs::HINT),
         _ if backend.is_none() => Some(support::postgres::HINT),

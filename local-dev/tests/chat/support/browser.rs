@@ -10,7 +10,7 @@ use std::{
 
 use fantoccini::{
     Client, ClientBuilder, Locator,
-    wd::{Capabilities, WebDriverCompatibleCommand},
+    wd::{Capabilities, WebDriverCompatibleCommand, WindowHandle},
 };
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -25,6 +25,9 @@ pub const HINT: &str = "needs Chromium and its driver: apt-get install chromium 
 
 /// How long anything that must show may take: the page itself waits up to 30 seconds between two tries to connect.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How long a script may take that says when it is done.
+const SCRIPT_PATIENCE: Duration = Duration::from_mins(3);
 
 /// How often the driver is started before it counts as broken.
 const DRIVER_TRIES_MAX: usize = 5;
@@ -106,6 +109,8 @@ impl Chromium {
         let mut capabilities = Capabilities::new();
         capabilities.insert("goog:chromeOptions".to_owned(), chrome);
         capabilities.insert("goog:loggingPrefs".to_owned(), json!({"browser": "ALL"}));
+        let patience = u64::try_from(SCRIPT_PATIENCE.as_millis()).unwrap();
+        capabilities.insert("timeouts".to_owned(), json!({"script": patience}));
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)
             .connect(&format!("http://127.0.0.1:{}", self.port))
@@ -164,6 +169,49 @@ impl Window {
         let field = self.client.find(Locator::Css(&selector)).await.unwrap();
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
+    }
+
+    /// Runs a command of the Chrome DevTools Protocol, for what WebDriver has no words for.
+    pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
+        let command = json!({"cmd": command, "params": parameters});
+        self.client.issue_cmd(Extension { path: "goog/cdp/execute", body: command }).await.unwrap()
+    }
+
+    /// Opens a page in another tab of the same window, which puts this one out of sight.
+    pub async fn open_tab(&self, url: &str) -> WindowHandle {
+        let tab = self.client.new_window(true).await.unwrap().handle;
+        self.switch_to(&tab).await;
+        self.client.goto(url).await.unwrap();
+        tab
+    }
+
+    pub async fn switch_to(&self, tab: &WindowHandle) {
+        self.client.switch_to_window(tab.clone()).await.unwrap();
+    }
+
+    /// The titles of all tabs, also of those out of sight.
+    pub async fn titles(&self) -> Vec<String> {
+        let targets = self.devtools("Target.getTargets", json!({})).await;
+        let pages = targets["targetInfos"].as_array().unwrap().iter();
+        let pages = pages.filter(|target| target["type"] == "page");
+        pages.map(|target| target["title"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Cuts this window off the network, or back on, for all that the browser says; open sockets stay.
+    pub async fn go_offline(&self, offline: bool) {
+        let conditions = json!({
+            "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1,
+        });
+        self.devtools("Network.enable", json!({})).await;
+        self.devtools("Network.emulateNetworkConditions", conditions).await;
+    }
+
+    /// The texts of the elements that are shown, of those that a selector finds.
+    pub async fn texts(&self, selector: &str) -> Vec<String> {
+        let texts = "return [...document.querySelectorAll(arguments[0])]
+            .filter((element) => element.checkVisibility()).map((element) => element.textContent)";
+        let texts = self.client.execute(texts, vec![json!(selector)]).await.unwrap();
+        serde_json::from_value(texts).unwrap()
     }
 
     /// Makes an account and waits for the chat.
@@ -233,7 +281,8 @@ impl Window {
 
     /// The errors and warnings in the console since this was last asked.
     pub async fn complaints(&self) -> Vec<String> {
-        let log = self.client.issue_cmd(&ConsoleLog).await.unwrap();
+        let console = Extension { path: "se/log", body: json!({"type": "browser"}) };
+        let log = self.client.issue_cmd(console).await.unwrap();
         log.as_array()
             .unwrap()
             .iter()
@@ -247,20 +296,24 @@ impl Window {
     }
 }
 
-/// Chromium's own command for the console.
+/// One of Chromium's own commands.
 #[derive(Debug)]
-struct ConsoleLog;
+struct Extension {
+    /// Below the session's.
+    path: &'static str,
+    body: Value,
+}
 
-impl WebDriverCompatibleCommand for ConsoleLog {
+impl WebDriverCompatibleCommand for Extension {
     fn endpoint(
         &self,
         base: &url::Url,
         session: Option<&str>,
     ) -> Result<url::Url, url::ParseError> {
-        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
     }
 
     fn method_and_body(&self, _url: &url::Url) -> (http::Method, Option<String>) {
-        (http::Method::POST, Some(json!({"type": "browser"}).to_string()))
+        (http::Method::POST, Some(self.body.to_string()))
     }
 }

@@ -56,7 +56,7 @@ use room::{Room, User};
 use secrecy::ExposeSecret;
 use shared::{
     account::Username,
-    chat::Draft,
+    chat::{Draft, Text},
     clock::{Clock, UnixMillis},
     frame::Protocol,
     rate::MessageRate,
@@ -477,6 +477,22 @@ impl World {
         let drafts = Drafts { plain: None, chat_v1: Some(draft) };
         let appended = self.store.append_message(connection_id, drafts, rate, now).await;
         appended.unwrap().expect("the connection has a row").outcome
+    }
+
+    /// Stores messages `1..=count` of a user, which nobody is shown. `sent_at` says when each was sent.
+    pub async fn store_messages(
+        &self,
+        user: &User,
+        count: usize,
+        sent_at: impl Fn(usize) -> UnixMillis,
+    ) {
+        self.insert_connection(user, "speaker").await;
+        for number in 1..=count {
+            let text = Text::parse(&format!("message {number}")).unwrap();
+            let draft = Draft { text, client_id: None };
+            self.append("speaker", &draft, None, sent_at(number)).await;
+        }
+        self.store.delete_connection("speaker").await.unwrap();
     }
 
     /// Revokes a session as `logout` does, but closes no socket.
