@@ -1,0 +1,126 @@
+//! Who is here and who is typing, in a real browser.
+
+use fantoccini::Locator;
+use local_dev::static_files::StaticFiles;
+use serde_json::json;
+
+use crate::{
+    Needs,
+    support::{
+        World,
+        browser::{Chromium, Window},
+        site::{Answer, Site},
+        static_dir,
+    },
+};
+
+crate::stories! {
+    Needs::Chromium;
+    who_comes_and_goes_is_seen_beside_the_conversation,
+    on_a_phone_a_button_shows_who_is_here,
+    two_who_type_at_once_are_both_seen,
+    a_server_without_presence_is_left_alone
+}
+
+/// Waits until the panel shows these people, and no others.
+async fn shows_people(window: &Window, users: &[&str]) {
+    let shown = "JSON.stringify([...document.querySelectorAll('[data-list=people] [data-part=name]')]
+        .map((name) => name.textContent))";
+    window.until(&format!("{shown} === '{}'", json!(users))).await;
+}
+
+async fn says_who_types(window: &Window, words: &str) {
+    window.until(&format!("document.querySelector('[data-part=typing]').textContent === '{words}'")).await;
+}
+
+/// Types without sending.
+async fn type_text(window: &Window, text: &str) {
+    let field = Locator::Css("textarea[name=text]");
+    window.client.find(field).await.unwrap().send_keys(text).await.unwrap();
+}
+
+async fn who_comes_and_goes_is_seen_beside_the_conversation(world: World) {
+    let chromium = Chromium::start().await;
+    let url = world.base_url();
+    let alice = chromium.open(&url).await;
+    alice.register("alice", World::PASSWORD).await;
+    shows_people(&alice, &["alice"]).await;
+    assert_eq!(alice.texts("[data-list=people] [data-part=you]").await, ["you"]);
+
+    let bob = chromium.open(&url).await;
+    bob.register("bob", World::PASSWORD).await;
+    let carol = world.user("carol").await;
+    let mut plain = world.connect_plain(&carol).await;
+    for window in [&alice, &bob] {
+        shows_people(window, &["alice", "bob", "carol"]).await;
+        assert_eq!(window.texts("aside [data-part=people-count]").await, ["3"]);
+    }
+    // A second window of the same person is no other person, and closing it is no leaving.
+    let again = chromium.open(&url).await;
+    again.sign_in("bob", World::PASSWORD).await;
+    again.close().await;
+    plain.close().await;
+    shows_people(&alice, &["alice", "bob"]).await;
+    bob.click("sign-out").await;
+    shows_people(&alice, &["alice"]).await;
+    for window in [alice, bob] {
+        window.has_clean_console(false).await;
+        window.close().await;
+    }
+}
+
+async fn on_a_phone_a_button_shows_who_is_here(world: World) {
+    let bob = world.user("bob").await;
+    let _socket = world.connect(&bob).await;
+    let chromium = Chromium::start().await;
+    let alice = chromium.open_narrow(&world.base_url()).await;
+    alice.register("alice", World::PASSWORD).await;
+    let toggle = "document.querySelector('[data-action=people]')";
+    alice.until(&format!("{toggle}.innerText.startsWith('2')")).await;
+    assert_eq!(alice.texts("[data-list=people] [data-part=name]").await, Vec::<String>::new());
+    alice.click("people").await;
+    alice.until("document.querySelector('#people').matches(':popover-open')").await;
+    assert_eq!(alice.texts("[data-list=people] [data-part=name]").await, ["alice", "bob"]);
+    assert_eq!(alice.script("return document.scrollingElement.scrollWidth").await, 320);
+    alice.has_clean_console(false).await;
+    alice.close().await;
+}
+
+async fn two_who_type_at_once_are_both_seen(world: World) {
+    let chromium = Chromium::start().await;
+    let url = world.base_url();
+    let (alice, bob, carol) =
+        (chromium.open(&url).await, chromium.open(&url).await, chromium.open(&url).await);
+    for (window, name) in [(&alice, "alice"), (&bob, "bob"), (&carol, "carol")] {
+        window.register(name, World::PASSWORD).await;
+    }
+    type_text(&alice, "I am").await;
+    says_who_types(&carol, "alice is typing…").await;
+    type_text(&bob, "So am I").await;
+    says_who_types(&bob, "alice is typing…").await;
+    says_who_types(&alice, "bob is typing…").await;
+    // The first may have stopped in between; whoever goes on is told of again.
+    type_text(&alice, " typing").await;
+    says_who_types(&carol, "alice and bob are typing…").await;
+    // A message ends it at once; silence does in a while.
+    alice.say("!").await;
+    carol.shows(1).await;
+    says_who_types(&carol, "bob is typing…").await;
+    says_who_types(&carol, "").await;
+    for window in [alice, bob, carol] {
+        window.has_clean_console(false).await;
+        window.close().await;
+    }
+}
+
+/// A page that is newer than its functions.
+async fn a_server_without_presence_is_left_alone(_world: World) {
+    let site = Site::over(StaticFiles::open(&static_dir()).unwrap().router()).await;
+    site.answers("/auth/presence", Answer::new(404, "application/json", r#"{"message":"Not Found"}"#));
+    let chromium = Chromium::start().await;
+    let alice = chromium.open(&site.origin()).await;
+    alice.sign_in("alice", World::PASSWORD).await;
+    assert_eq!(alice.texts("#people, [data-action=people]").await, Vec::<String>::new());
+    alice.has_clean_console(true).await;
+    alice.close().await;
+}
