@@ -50,7 +50,7 @@ async fn who_comes_and_goes_is_seen_beside_the_conversation(world: World) {
     let bob = chromium.open(&url).await;
     bob.register("bob", World::PASSWORD).await;
     let carol = world.user("carol").await;
-    let mut plain = world.connect_plain(&carol).await;
+    let plain = world.connect_plain(&carol).await;
     for window in [&alice, &bob] {
         shows_people(window, &["alice", "bob", "carol"]).await;
         assert_eq!(window.texts("aside [data-part=people-count]").await, ["3"]);

@@ -50,6 +50,7 @@ mod broadcasts;
 mod browser;
 mod browser_access;
 mod browser_line;
+mod browser_presence;
 mod browser_reading;
 mod chat;
 mod checker;
@@ -213,6 +214,7 @@ fn all_stories() -> impl Iterator<Item = Story> {
         browser::stories(),
         browser_access::stories(),
         browser_line::stories(),
+        browser_presence::stories(),
         browser_reading::stories(),
         attacks::stories(),
         unicode::stories(),

@@ -58,6 +58,13 @@ impl Drop for Running {
     }
 }
 
+/// Runs a command of the README in the repository, as it stands.
+fn succeeds(command: &str) {
+    let output = Command::new("bash").args(["-c", command]).current_dir(root()).output().unwrap();
+    let problem = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command}\n{problem}");
+}
+
 pub fn follows_the_readme() {
     let readme = Document::read(&root().join("README.md"));
     let shown: Vec<&str> = readme
@@ -79,6 +86,9 @@ pub fn follows_the_readme() {
     let authorized = [("ACCESS_TOKEN", token)];
     assert_eq!(chat.run(command("curl -s localhost:3000/auth/messages"), &authorized), "[]");
 
+    for told in ["cargo run -- --help", "cargo xtask deploy --dry-run"] {
+        succeeds(command(told));
+    }
     for page in ["/", "/_local"] {
         let shown = chat.run(&format!("curl -sSf http://127.0.0.1:3000{page}"), &[]);
         assert!(shown.contains("<title>"), "{page}: {shown}");

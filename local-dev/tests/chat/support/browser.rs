@@ -272,9 +272,7 @@ impl Window {
         bad.retain(|message| {
             let network = message.contains("Failed to load resource")
                 || message.contains("WebSocket connection to");
-            // Until the functions answer it.
-            let presence = message.contains("/auth/presence") && message.contains("404");
-            !(refused && network || presence)
+            !(refused && network)
         });
         assert!(bad.is_empty(), "the console is not clean: {bad:?}");
     }

@@ -492,7 +492,8 @@ impl World {
             let draft = Draft { text, client_id: None };
             self.append("speaker", &draft, None, sent_at(number)).await;
         }
-        self.store.delete_connection("speaker").await.unwrap();
+        let now = self.clock.clock().now();
+        self.store.delete_connection("speaker", None, now).await.unwrap();
     }
 
     /// Revokes a session as `logout` does, but closes no socket.
