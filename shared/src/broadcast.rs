@@ -29,7 +29,7 @@ const PAGE: usize = 2000;
 /// Pages that are posted to at once: while a few slow connections hold up the end of one, the next ones go on.
 const PAGES_MAX: usize = 4;
 
-/// What it takes to show messages. One bad connection harms no other: those found gone are forgotten in one statement at the
+/// What it takes to show messages. One bad connection harms no other: those found gone are forgotten together at the
 /// end, those that failed are left alone, those whose session is over are closed. What isn't shown now, a client can fetch
 /// by its id.
 pub struct Broadcast<'a> {

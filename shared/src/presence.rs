@@ -116,12 +116,10 @@ impl Presence<'_> {
 /// What is to be posted: to each connection of `chat.v1` what is news to its owner. Who is back, by the time that it is told,
 /// hasn't left.
 fn posts(news: &[News], members: &[Member]) -> Vec<Post> {
-    let is_back = |news: &News| matches!(news, News::Left(who) if members.iter().any(|member| member.username == *who));
-    let frames: Vec<(&News, Bytes)> = news
-        .iter()
-        .filter(|news| !is_back(news))
-        .map(|news| (news, Bytes::from(news.frame())))
-        .collect();
+    let is_here = |who: &Username| members.iter().any(|member| member.username == *who);
+    let is_so = |news: &&News| !matches!(news, News::Left(who) if is_here(who));
+    let news = news.iter().filter(is_so);
+    let frames: Vec<(&News, Bytes)> = news.map(|news| (news, news.frame().into())).collect();
     let listeners = members.iter().filter(|member| member.protocol == Protocol::ChatV1);
     listeners
         .flat_map(|member| {
@@ -141,5 +139,39 @@ async fn in_time(telling: impl Future<Output = Result<()>>) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => error.log(),
         Err(_elapsed) => tracing::warn!("there was no time to tell everyone who is there"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn news_go_to_others_who_speak_chat_v1_and_only_if_they_are_so() {
+        let name = |name: &str| Username::parse(name).unwrap();
+        let member = |username: &str, protocol| Member {
+            connection_id: format!("{username}'s"),
+            username: name(username),
+            protocol,
+        };
+        let members = [
+            member("alice", Protocol::ChatV1),
+            member("bob", Protocol::ChatV1),
+            member("carol", Protocol::Plain),
+        ];
+        for (news, told) in [
+            (News::Joined(name("alice")), &["bob's"][..]),
+            (News::Typing(name("carol")), &["alice's", "bob's"]),
+            (News::Left(name("dave")), &["alice's", "bob's"]),
+            (News::Left(name("carol")), &[]),
+        ] {
+            let posts = posts(std::slice::from_ref(&news), &members);
+            assert!(posts.iter().all(|post| post.frame == news.frame()));
+            assert!(posts.iter().map(|post| post.connection_id.as_str()).eq(told.iter().copied()));
+        }
+        let both = [News::Left(name("dave")), News::Joined(name("bob"))];
+        let ids: Vec<String> =
+            posts(&both, &members).into_iter().map(|post| post.connection_id).collect();
+        assert_eq!(ids, ["alice's", "alice's", "bob's"]);
     }
 }

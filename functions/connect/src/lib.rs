@@ -56,6 +56,9 @@ impl Connect {
         self.allowed_origins.check(event)?;
         let offer = Offer::read(event)?;
         let claims = self.tokens.verify(Kind::Access, offer.token, now)?;
+        let connections = &self.management.client_for(event)?;
+        let Self { store, clock, presence_limit: limit, .. } = self;
+        let presence = Presence { connections, store, clock, limit: *limit };
         let connection = NewConnection {
             id: connection_id(event)?,
             username: &claims.sub,
@@ -63,12 +66,10 @@ impl Connect {
             protocol: offer.protocol,
             now,
         };
-        if !self.store.insert_connection(&connection).await? {
+        if !store.insert_connection(&connection).await? {
             return Err(Error::Unauthorized("The session has ended. Log in again."));
         }
-        let connections = &self.management.client_for(event)?;
-        let Self { store, clock, presence_limit: limit, .. } = self;
-        Presence { connections, store, clock, limit: *limit }.joined(connection.username).await;
+        presence.joined(connection.username).await;
         Ok(offer.protocol)
     }
 }

@@ -39,8 +39,7 @@ crate::stories! {
     in_a_larger_room_nobody_is_told,
     without_presence_nobody_is_told,
     who_is_writing_is_told_to_the_others,
-    writing_is_passed_on_every_three_seconds;
-    Needs::InProcess;
+    writing_is_passed_on_every_three_seconds,
     a_disconnect_that_is_lost_is_found_by_who_asks;
     Needs::Postgres;
     presence_takes_few_round_trips,
