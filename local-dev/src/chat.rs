@@ -4,6 +4,8 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
     convert,
+    pin::pin,
+    time::Duration,
 };
 
 use gateway::Function;
@@ -12,6 +14,7 @@ use shared::{
     settings::{Lookup, SettingError, Settings},
     store::Store,
 };
+use tokio::time::timeout;
 
 use crate::{
     database,
@@ -24,6 +27,9 @@ pub const TEMPLATE: &str = include_str!("../../infra/template.yaml");
 
 /// Connections to the database, which all functions share.
 const DATABASE_CONNECTIONS: u32 = 8;
+
+/// A database that is at hand has answered by then.
+const USUAL_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Why the chat cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +101,8 @@ impl Chat {
 
 async fn bring_up_to_date(settings: &Settings, database_url: &str) -> Result<(), StartError> {
     let unusable = |error| StartError::Database(database::explain(&error, database_url));
-    let migrated = migrate::Migrate::new(settings).migrate().await.map_err(unusable)?;
+    let migrating = migrate::Migrate::new(settings);
+    let migrated = patiently(migrating.migrate(), database_url).await.map_err(unusable)?;
     tracing::info!(steps_applied = migrated.steps_applied, "database is up to date");
     let newer = settings.store().steps_of_newer_versions().await.map_err(unusable)?;
     if newer > 0 {
@@ -106,6 +113,17 @@ async fn bring_up_to_date(settings: &Settings, database_url: &str) -> Result<(),
         );
     }
     Ok(())
+}
+
+/// Waits for a database as long as it takes, and says so when that is longer than usual.
+async fn patiently<T>(work: impl Future<Output = T>, database_url: &str) -> T {
+    let mut work = pin!(work);
+    if let Ok(done) = timeout(USUAL_TIME_MAX, &mut work).await {
+        return done;
+    }
+    let database = database::describe(database_url);
+    tracing::info!("waiting for the database ({database}); Ctrl-C ends that");
+    work.await
 }
 
 /// Does for the chat's compiled functions what a deployment does: checks the settings, and brings the database up to date.

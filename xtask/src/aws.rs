@@ -6,6 +6,8 @@ use clap::Args;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
+use crate::waiting::Waiting;
+
 /// Which deployment, and as whom.
 #[derive(Args, Clone)]
 pub(crate) struct Target {
@@ -135,6 +137,7 @@ impl Aws {
         let named = words.iter().take(2).cloned().collect::<Vec<_>>().join(" ");
         let fails =
             |said: String| AwsError { code: code(&said).to_owned(), said, command: named.clone() };
+        let _waiting = Waiting::begin(&format!("aws {named}"));
         let output = Command::new("aws")
             .args(&words)
             .args(&self.options)

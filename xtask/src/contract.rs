@@ -39,13 +39,19 @@ enum Routes {
     Seed,
 }
 
+/// What is held against a chat.
+const SUITE: [&str; 4] = ["--package", "local-dev", "--test", "chat"];
+
 impl Contract {
     pub(crate) fn run(&self) -> Result<(), String> {
         let routes = match self.routes {
             Routes::All => "all",
             Routes::Seed => "seed",
         };
-        let mut command = cargo(&["test", "--quiet", "--package", "local-dev", "--test", "chat"]);
+        // By itself, so that one sees how far it has come: the first time takes minutes.
+        run(cargo(&["test", "--no-run"]).args(SUITE))?;
+        let mut command = cargo(&["test", "--quiet"]);
+        command.args(SUITE);
         command
             .arg("--")
             .args(&self.filter)

@@ -18,6 +18,7 @@ mod site;
 mod smoke;
 mod stack;
 mod tools;
+mod waiting;
 mod web;
 
 use std::{

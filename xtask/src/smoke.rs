@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     say,
+    waiting::Waiting,
     web::{self, Socket},
 };
 
@@ -103,6 +104,7 @@ fn until_it_answers(agent: &ureq::Agent, url: &str, patience: Duration) -> Resul
         if started.elapsed() >= patience {
             return Err(problem);
         }
+        let _waiting = Waiting::since(started, &format!("waiting for {url}"));
         thread::sleep(NEW_NAME_PAUSE);
     }
 }

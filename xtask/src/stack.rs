@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::{
     aws::{Aws, AwsError},
     say,
+    waiting::Waiting,
 };
 
 /// A stack that is there.
@@ -167,6 +168,7 @@ fn next(status: &str, name: &str) -> Next {
 /// Tells what happens to a stack.
 pub(crate) struct Watch<'a> {
     aws: &'a Aws,
+    began: Instant,
     id: String,
     seen: HashSet<String>,
     pause: Duration,
@@ -183,6 +185,7 @@ impl<'a> Watch<'a> {
         let pause = Duration::from_millis(poll_ms);
         let mut watch = Self {
             aws,
+            began: Instant::now(),
             id: id.to_owned(),
             seen: HashSet::new(),
             pause,
@@ -223,6 +226,7 @@ impl<'a> Watch<'a> {
                 }
                 Err(error) => return Err(error),
             }
+            let _waiting = Waiting::since(self.began, "waiting for the stack");
             thread::sleep(self.pause);
         }
     }

@@ -38,14 +38,20 @@ fn it_says_where_it_listens_and_ends_in_order_when_asked() {
 fn it_ends_when_asked_while_the_database_keeps_it_waiting() {
     // A database that takes connections and says nothing.
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("postgres://chat@{}/chat", mute.local_addr().unwrap());
+    let address = mute.local_addr().unwrap();
+    let url = format!("postgres://chat:hunter2@{address}/chat");
     let directory = tempfile::tempdir().unwrap();
     let mut child = local_dev(&directory, &["--port", "0", "--database-url", &url])
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let _waiting = mute.accept().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let line = said.next().unwrap();
+    let says =
+        format!("waiting for the database (PostgreSQL, chat on {address}); Ctrl-C ends that");
+    assert!(line.contains(&says), "{line}");
     signal(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }

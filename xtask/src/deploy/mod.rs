@@ -11,7 +11,7 @@ mod template;
 use std::{
     path::{Path, PathBuf},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clap::Args;
@@ -23,6 +23,7 @@ use crate::{
     destroy, root, say, site, smoke,
     stack::{Next, Stack, Watch},
     tools,
+    waiting::Waiting,
 };
 use commands::Names;
 pub(crate) use commands::uploads_bucket;
@@ -258,6 +259,7 @@ impl Deploy {
 
     /// Waits for CloudFormation to find out what there is to do.
     fn has_changes(&self, aws: &Aws, names: &Names) -> Result<bool, String> {
+        let began = Instant::now();
         loop {
             let change_set = aws.call(&names.look_at_change_set())?;
             let reason = change_set["StatusReason"].as_str().unwrap_or_default();
@@ -275,7 +277,10 @@ impl Deploy {
                          changed. {fix}"
                     ));
                 }
-                _ => thread::sleep(Duration::from_millis(self.target.poll_ms)),
+                _ => {
+                    let _waiting = Waiting::since(began, "waiting for the plan of changes");
+                    thread::sleep(Duration::from_millis(self.target.poll_ms));
+                }
             }
         }
     }
