@@ -160,7 +160,7 @@ function showFacts(facts) {
     fact.append(document.createElement("dt"), document.createElement("dd"));
     fact.children[0].textContent = name;
     fact.children[1].textContent = value;
-    fact.toggleAttribute("data-wide", value.length > 16);
+    fact.toggleAttribute("data-wide", value.length >= 16);
     return fact;
   }));
 }

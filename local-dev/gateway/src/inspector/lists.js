@@ -78,7 +78,7 @@ function showQueue(row, queue) {
   setPart(row, "name", name);
   setPart(row, "counts", isDead ? `${waiting} dead letters` : `${waiting} wait · ${inFlight} in flight`);
   setPart(row, "delayed", delayed > 0 ? ` · ${delayed} delayed` : "");
-  for (const [part, words] of [["redrive", "Move back the dead letters of"], ["purge", "Delete all messages of"]]) {
+  for (const [part, words] of [["redrive", "Redrive: move back the dead letters of"], ["purge", "Purge: delete all messages of"]]) {
     const button = /** @type {HTMLButtonElement} */ (find(`[data-part=${part}]`, row));
     button.hidden = part === "redrive" && !isDead;
     button.disabled = waiting + inFlight + delayed === 0;

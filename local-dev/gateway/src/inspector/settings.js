@@ -1,6 +1,6 @@
 // @ts-check
 /** The faults, which can be switched, and the limits and assumptions, which can be read. */
-import { find, fromTemplate, request, setPart, setText } from "./api.js";
+import { duration, find, fromTemplate, request, setPart, setText } from "./api.js";
 
 /** What a fault is for people. @type {Record<string, string>} */
 const MEANINGS = {
@@ -147,6 +147,7 @@ function showLimits({ limits, routes, connections }, rate) {
     setPart(row, "aws", differs ? `AWS: ${amount(of, own)}` : "");
     setPart(row, "used", use(name, of, used, rate));
     const share = used === null || value === null ? 0 : used.taken === undefined ? used / value : used.taken / value.burst;
+    find(".meter", row).hidden = used === null || value === null;
     const meter = find("[data-part=meter]", row);
     meter.style.setProperty("--length", `${Math.min(share, 1) * 100}%`);
     meter.dataset.level = share >= 0.9 ? "high" : "low";
@@ -157,8 +158,8 @@ function showLimits({ limits, routes, connections }, rate) {
 function use(name, of, used, rate) {
   if (used === null) return "–";
   if (used.taken !== undefined) return `${rate(name, used)}/s, ${Math.round(used.taken).toLocaleString("en")} of the burst`;
-  const text = /timeout|duration/.test(of) ? amount(of, Math.round(used * 10) / 10) : amount(of, used);
-  return NOW.has(of) ? text : `${text} at most`;
+  const text = /timeout|duration/.test(of) ? duration(used * 1000) : amount(of, used);
+  return NOW.has(of) ? text : `up to ${text}`;
 }
 
 /** @param {any[]} assumptions */

@@ -1,16 +1,16 @@
 //! The inspector: what it shows, what it does, and whom it refuses.
 
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
-use gateway::{Function, Invocation, Limits};
+use futures_util::{SinkExt, Stream, StreamExt};
+use gateway::{Direct, Function, Invocation, Limits, Rate, Throttle};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 
-use crate::support::{OK, PATIENCE, World, next_message, response, send};
+use crate::support::{OK, PATIENCE, World, closed, impatient, next_message, response, send};
 
 const SECRET: &str = "S3cr3t-0123456789";
 const JWT: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl";
@@ -42,6 +42,12 @@ impl World {
         let answer = self.inspect(Method::GET, "/events").send().await.unwrap();
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
         Feed { bytes: Box::pin(answer.bytes_stream()), text: String::new() }
+    }
+
+    /// All that is known of the last invocation of a function.
+    async fn told(&self, function: &str) -> Value {
+        let list = self.look(&format!("/invocations?function={function}&limit=1")).await;
+        self.look(&format!("/invocations/{}", list[0]["id"].as_str().unwrap())).await
     }
 
     async fn post_to(&self, connection: &str) -> u16 {
@@ -360,12 +366,258 @@ async fn limits_and_assumptions_are_shown() {
     let limits = Limits { message_bytes_max: 1000, ..Limits::default() };
     let world = World::start_with(limits, None).await;
     let shown = world.look("/limits").await;
-    let limit = json!({ "name": "message-bytes", "value": 1000, "default": 131_072 });
-    assert!(shown["limits"].as_array().unwrap().contains(&limit), "{shown}");
+    let limit = limit(&shown, "message-bytes");
+    assert_eq!((&limit["value"], &limit["default"]), (&json!(1000), &json!(131_072)));
     assert_eq!(
         shown["assumptions"].as_array().unwrap().len(),
         gateway::assumptions::ASSUMPTIONS.len()
     );
+}
+
+/// A limit among those that are shown.
+fn limit<'a>(shown: &'a Value, name: &str) -> &'a Value {
+    let limits = shown["limits"].as_array().unwrap();
+    limits.iter().find(|limit| limit["name"] == name).unwrap()
+}
+
+#[tokio::test]
+async fn limits_say_what_is_in_use() {
+    let limits = Limits {
+        message_bytes_max: 1000,
+        request_rate: Some(Rate { per_second: 0.001, burst: 10 }),
+        connection_rate: None,
+        ..Limits::default()
+    };
+    let mut world = World::start_changed(limits, None, |gateway, _recorder| {
+        let rate = Some(Rate { per_second: 0.001, burst: 4 });
+        gateway.websocket_apis[0].routes[1].throttle = Throttle::new(rate);
+    })
+    .await;
+    let used =
+        async |world: &World, name: &str| limit(&world.look("/limits").await, name)["used"].clone();
+    assert_eq!(world.look("/limits").await["connections"], 0);
+    assert_eq!(used(&world, "idle-timeout").await, Value::Null);
+
+    let (mut socket, id) = world.connect().await;
+    send(&mut socket, &"x".repeat(300)).await;
+    world.event("$default").await;
+    assert_eq!(world.post_to(&id).await, 200);
+    let shown = world.look("/limits").await;
+    assert_eq!(shown["connections"], 1);
+    assert_eq!(limit(&shown, "message-bytes")["used"], 300);
+    assert_eq!(limit(&shown, "outbound-bytes")["used"], 0);
+    assert_eq!(limit(&shown, "connection-rate")["used"], Value::Null, "nobody counts them");
+    assert_eq!(limit(&shown, "request-rate")["used"]["admitted"], 2);
+    assert!(limit(&shown, "request-rate")["used"]["taken"].as_f64().unwrap() > 1.99);
+    assert!(limit(&shown, "max-duration")["used"].as_f64().unwrap() > 0.0);
+    assert!(limit(&shown, "integration-timeout")["used"].as_f64().unwrap() > 0.0);
+    assert_eq!(shown["routes"].as_array().unwrap().len(), 1);
+    let route = &shown["routes"][0];
+    assert_eq!((&route["route"], &route["admitted"]), (&json!("ws $default"), &json!(1)));
+    assert_eq!(route["rate"]["burst"], 4);
+}
+
+#[tokio::test]
+async fn steps_are_shown_with_their_invocation() {
+    let direct = Direct::default();
+    let mut world = World::start_changed(Limits::default(), None, |gateway, _recorder| {
+        gateway.direct = direct.clone();
+        let posting = Function::new("posting", move |invocation: Invocation| {
+            let direct = direct.clone();
+            async move {
+                invocation.entry.say("about to post");
+                let event: Value = serde_json::from_slice(&invocation.event).unwrap();
+                let own = event["requestContext"]["connectionId"].as_str().unwrap();
+                let text = Bytes::from_static(b"hi");
+                let gone = "QkT3rfHsDoECHlw=";
+                direct.post_all("ws", [own, gone, gone, gone].map(|id| (id, &text)));
+                let label = format!("select $1 where password={SECRET}");
+                invocation.entry.step("sql", label, Duration::from_millis(1), "1 row".to_owned());
+                Ok(OK.into())
+            }
+        });
+        gateway.websocket_apis[0].routes[1].function = posting;
+    })
+    .await;
+    let (mut socket, id) = world.connect().await;
+    send(&mut socket, "go").await;
+    next_message(&mut socket).await;
+    let told = world.told("posting").await;
+    let steps = told["step_list"].as_array().unwrap();
+    let step = |kind: &str| steps.iter().find(|step| step["kind"] == kind).unwrap();
+    assert_eq!((steps.len(), &told["steps"], &told["has_steps"]), (3, &json!(3), &json!(true)));
+    assert_eq!(told["log"], json!(["about to post"]));
+    assert_eq!(step("log")["label"], "about to post");
+    assert_eq!(step("sql")["label"], "select $1 where password=[redacted]");
+    assert_eq!(
+        (&step("sql")["duration_ms"], &step("sql")["outcome"]),
+        (&json!(1.0), &json!("1 row"))
+    );
+    let named = format!("to {id}, QkT3rfHsDoECHlw=, QkT3rfHsDoECHlw= and 1 more");
+    assert_eq!(step("post")["label"], named);
+    assert_eq!(step("post")["outcome"], "1 sent, 3 410 gone");
+    let took = told["duration_ms"].as_f64().unwrap();
+    for step in steps {
+        assert!((0.0..=took).contains(&step["offset_ms"].as_f64().unwrap()), "{step} of {took} ms");
+    }
+    let kinds: Vec<_> =
+        told["parts"].as_array().unwrap().iter().map(|part| part[0].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["post", "sql"]);
+    assert_eq!(told["connection_id"], *id);
+}
+
+#[tokio::test]
+async fn invocations_are_found_by_their_texts() {
+    let world = World::start().await;
+    for body in ["{\"text\":\"Grüße an \\\"Bob\\\"\"}", &format!("{{\"password\":\"{SECRET}\"}}")]
+    {
+        let request =
+            world.http.post(world.url("/api/echo")).header("content-type", "application/json");
+        request.body(body.to_owned()).send().await.unwrap();
+    }
+    world.script("fail").await;
+    let found = async |query: &str| {
+        let list = world.look(&format!("/invocations?{query}")).await;
+        list.as_array().unwrap().len()
+    };
+    for (query, number) in [
+        ("text=", 3),
+        ("text=gr%C3%BC%C3%9Fe", 1),
+        ("text=AN+gr%C3%BC%C3%9Fe", 1),
+        ("text=%22bob%22", 1),
+        ("text=gr%C3%BC%C3%9Fe+nowhere", 0),
+        ("text=echo", 2),
+        ("text=as+told", 1),
+        ("text=echo&function=script", 0),
+        ("text=echo&limit=1", 1),
+        // What is not shown is not found either.
+        ("text=s3cr3t-0123456789", 0),
+    ] {
+        assert_eq!(found(query).await, number, "{query}");
+    }
+}
+
+/// What is refused, in which way, and what is said of it.
+#[tokio::test]
+async fn what_is_refused_is_noted_with_what_aws_would_do() {
+    let limits = Limits {
+        http_body_bytes_max: 2000,
+        payload_bytes_max: 1500,
+        http_head_bytes_max: 1000,
+        message_bytes_max: 500,
+        frame_bytes_max: 400,
+        upgrade_url_chars_max: 200,
+        ..impatient()
+    };
+    let world = World::start_with(limits, None).await;
+    assert_eq!(world.look("/refusals").await, json!([]));
+    let mut expected = Vec::new();
+
+    let post = |body: String| {
+        world.http.post(world.url("/api/script")).header("content-type", "text/plain").body(body)
+    };
+    for (request, status, title) in [
+        (world.http.get(world.url("/api/nothing?token=abc")), 404, "No route of the HTTP API"),
+        (post("fail".to_owned()), 500, "Function failed"),
+        (post("{\"statusCode\":\"x\"}".to_owned()), 500, "Malformed response"),
+        (post("hang".to_owned()), 503, "Function too slow"),
+        (post("throttled".to_owned()), 503, "Function throttled"),
+        (post("x".repeat(2001)), 413, "Request body too large"),
+        (post("x".repeat(1400)), 413, "Event too large"),
+        (post(String::new()).header("x", "y".repeat(1000)), 431, "Request head too large"),
+        (world.http.get(world.url("/ws")), 426, "No WebSocket handshake"),
+        (world.http.get(world.url("/ws/other")), 403, "Nothing to call"),
+        (world.http.get(world.url("/ws/@connections/x")), 400, "No connection id"),
+        (world.http.get(world.url("/ws/@connections/QkT3rfHsDoECHlw=")), 410, "Post to nobody"),
+        (
+            world.http.post(world.url("/ws/@connections/QkT3rfHsDoECHlw=")).body("x".repeat(501)),
+            413,
+            "Post too large",
+        ),
+    ] {
+        assert_eq!(request.send().await.unwrap().status(), status, "{title}");
+        expected.push((title, status.to_string()));
+    }
+    for (script, status, title) in [
+        ("fail", 502, "$connect failed"),
+        ("malformed", 502, "$connect answered malformed"),
+        ("hang", 504, "$connect too slow"),
+        ("throttled", 429, "$connect throttled by Lambda"),
+    ] {
+        assert_eq!(world.connect_with(script).await.unwrap_err().0, status, "{title}");
+        expected.push((title, status.to_string()));
+    }
+    assert_eq!(world.open(&format!("?{}", "x".repeat(200))).await.unwrap_err().0, 414);
+    expected.push(("URL too long", "414".to_owned()));
+
+    let mut socket = world.open("").await.unwrap();
+    for (message, text, title) in [
+        ("fail", "Internal server error", "Function failed at a message"),
+        ("malformed", "Internal server error", "Malformed response to a message"),
+        ("hang", "Endpoint request timed out", "Function too slow at a message"),
+    ] {
+        send(&mut socket, message).await;
+        let frame: Value =
+            serde_json::from_str(next_message(&mut socket).await.to_text().unwrap()).unwrap();
+        assert_eq!(frame["message"], text);
+        expected.push((title, format!("the frame {text}")));
+    }
+    send(&mut socket, &"x".repeat(401)).await;
+    assert_eq!(closed(&mut socket).await.0, 1009);
+    expected.push(("Message too big", "close code 1009".to_owned()));
+    let mut socket = world.open("").await.unwrap();
+    socket.send(Message::binary("x")).await.unwrap();
+    assert_eq!(closed(&mut socket).await.0, 1003);
+    expected.push(("Binary message", "close code 1003".to_owned()));
+
+    let refusals = world.look("/refusals").await;
+    let refusals = refusals.as_array().unwrap();
+    for (title, aws) in &expected {
+        let refusal = refusals.iter().find(|refusal| refusal["title"] == *title).expect(title);
+        assert!(refusal["aws"].as_str().unwrap().starts_with(aws), "{refusal}");
+        assert_eq!(refusal["count"], 1, "{refusal}");
+        assert!(!refusal["subject"].as_str().unwrap().is_empty(), "{refusal}");
+    }
+    assert_eq!(refusals.len(), expected.len());
+    assert_eq!(
+        refusals.iter().filter(|refusal| refusal["subject"] == "GET /api/nothing").count(),
+        1
+    );
+
+    // What an invocation caused stands with it.
+    for (function, titles) in [
+        (
+            "script",
+            ["Function throttled", "Function too slow", "Malformed response", "Function failed"],
+        ),
+        (
+            "connect",
+            [
+                "$connect throttled by Lambda",
+                "$connect too slow",
+                "$connect answered malformed",
+                "$connect failed",
+            ],
+        ),
+    ] {
+        let list = world.look(&format!("/invocations?function={function}")).await;
+        let refused: Vec<_> =
+            list.as_array().unwrap().iter().filter_map(|entry| entry["refused"].as_str()).collect();
+        assert_eq!(refused, titles);
+        let told = world
+            .look(&format!(
+                "/invocations/{}",
+                list.as_array()
+                    .unwrap()
+                    .iter()
+                    .find(|entry| entry["refused"] == titles[0])
+                    .unwrap()["id"]
+                    .as_str()
+                    .unwrap()
+            ))
+            .await;
+        assert_eq!(told["refusals"][0]["title"], titles[0]);
+    }
 }
 
 #[tokio::test]
