@@ -64,6 +64,7 @@ mod dsql;
 mod floods;
 mod handshakes;
 mod history;
+mod inspector;
 mod leaks;
 mod local_queue;
 mod modules;
@@ -216,6 +217,7 @@ fn all_stories() -> impl Iterator<Item = Story> {
         browser_line::stories(),
         browser_presence::stories(),
         browser_reading::stories(),
+        inspector::stories(),
         attacks::stories(),
         unicode::stories(),
     ]

@@ -125,7 +125,7 @@ export function mountLimits() {
 
 /** @param {any} shown @param {(name: string, fill: Fill) => number} rate */
 function showLimits({ limits, routes, connections }, rate) {
-  setText(find("#limits-connections"), `${connections.toLocaleString("en")} connections are open.`);
+  setText(find("#limits-connections"), connections === 1 ? "1 connection is open." : `${connections.toLocaleString("en")} connections are open.`);
   const rows = [
     ...limits.map((/** @type {any} */ limit) => ({ ...limit, of: limit.name, used: limit.used })),
     ...routes.map((/** @type {any} */ route) => ({ name: route.route, of: "request-rate", value: route.rate, default: route.rate, used: route })),
