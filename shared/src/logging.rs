@@ -44,7 +44,7 @@ use crate::{
 /// # Errors
 /// When either setting cannot be understood.
 pub fn start(lookup: &Lookup) -> Result<(), SettingError> {
-    start_with(lookup, Identity::new())
+    start_with(lookup, None::<Identity>)
 }
 
 /// The same, with `also` hearing what it wants to: a [`filter`] lets it hear what is logged.
@@ -296,6 +296,19 @@ mod tests {
         assert_eq!(lines[0]["message"], "panicked: with\nmany\nlines");
         assert_eq!(lines[0]["request_id"], "8476a536");
         assert!(lines[0]["place"].as_str().unwrap().contains("logging.rs:"), "{lines:?}");
+    }
+
+    /// What is not logged is passed over by its level alone, before anybody asks a filter.
+    #[test]
+    fn a_program_without_other_listeners_skips_what_it_does_not_log() {
+        for (level, expected) in
+            [("warn,sqlx=error", LevelFilter::WARN), ("info", LevelFilter::INFO)]
+        {
+            let lookup = Lookup::from_fn(move |_name| Some(level.to_owned()));
+            let lines = tracing_subscriber::fmt::layer().with_filter(filter(&lookup).unwrap());
+            let log = tracing_subscriber::registry().with(None::<Identity>).with(lines);
+            assert_eq!(log.max_level_hint(), Some(expected));
+        }
     }
 
     #[test]

@@ -140,15 +140,15 @@ async fn post(
 ) -> Response<Body> {
     let began = Instant::now();
     let answer = match gateway.check_text(body) {
-        Err(answer) => gateway.refused_post(id, answer),
+        Err(answer) => gateway.refused_call(id, answer),
         Ok(text) => {
             gateway.faults.delay(Fault::PostDelay, None).await;
             let fault = gateway.post_fault();
             fault.unwrap_or_else(|| match gateway.connections.get(api, id) {
-                None => gateway.refused_post(id, Answer::Gone),
+                None => gateway.refused_call(id, Answer::Gone),
                 Some(connection) => match gateway.send(&connection, &text) {
                     Ok(()) => Answer::Done,
-                    Err(QueueFull) => gateway.refused_post(id, Answer::TooMany),
+                    Err(QueueFull) => gateway.refused_call(id, Answer::TooMany),
                 },
             })
         }
@@ -174,19 +174,17 @@ fn respond(answer: Answer) -> Response<Body> {
 
 /// `GetConnection`.
 fn get(gateway: &RunningGateway, api: &WebSocketApi, id: &str) -> Response<Body> {
-    match gateway.connections.get(api, id) {
-        Some(connection) => json_response(StatusCode::OK, describe(&connection)),
-        None => {
-            gateway.refuse(Refusal::ConnectionGone, id, None);
-            gone()
-        }
-    }
+    let connection = gateway.connections.get(api, id);
+    connection.map_or_else(
+        || respond(gateway.refused_call(id, Answer::Gone)),
+        |connection| json_response(StatusCode::OK, describe(&connection)),
+    )
 }
 
 /// `DeleteConnection`.
 fn delete(gateway: &RunningGateway, api: &WebSocketApi, id: &str) -> Response<Body> {
     if !gateway.delete(api, id) {
-        return gone();
+        return respond(gateway.refused_call(id, Answer::Gone));
     }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

@@ -96,9 +96,13 @@ impl Direct {
         let Some(gateway) = self.gateway() else { return Answer::Gone };
         let Some(api) = gateway.api_at(stage) else { return Answer::Gone };
         if !gateway.requests.admit() {
+            gateway.refuse(Refusal::CallThrottled, id, None);
             return Answer::TooMany;
         }
-        if request(&gateway, api) { Answer::Done } else { absence(id) }
+        if request(&gateway, api) {
+            return Answer::Done;
+        }
+        gateway.refused_call(id, absence(id))
     }
 
     /// Answers a request of HTTP/1.1 from this very machine as if it had come to the gateway's port; `None` as long as that is
@@ -140,7 +144,7 @@ impl RunningGateway {
             }
             let frame = match encoder.encode(text) {
                 Ok(frame) => frame,
-                Err(answer) => return self.refused_post(id, answer),
+                Err(answer) => return self.refused_call(id, answer),
             };
             if let Some(answer) = self.post_fault()
                 && identifier::is_well_formed(id)
@@ -148,7 +152,7 @@ impl RunningGateway {
                 return answer;
             }
             let Some(connection) = known.get(api, id, now) else {
-                return self.refused_post(id, absence(id));
+                return self.refused_call(id, absence(id));
             };
             match self.leave(connection, frame, now) {
                 Ok(false) => Answer::Done,
@@ -156,7 +160,7 @@ impl RunningGateway {
                     told.push(Arc::clone(connection));
                     Answer::Done
                 }
-                Err(QueueFull) => self.refused_post(id, Answer::TooMany),
+                Err(QueueFull) => self.refused_call(id, Answer::TooMany),
             }
         });
         let answers = answers.collect();
@@ -165,8 +169,8 @@ impl RunningGateway {
         answers
     }
 
-    /// Notes that a post to the connection with this id is refused, with what answers it.
-    pub(crate) fn refused_post(&self, id: &str, answer: Answer) -> Answer {
+    /// Notes that a call about the connection with this id is refused, with what answers it.
+    pub(crate) fn refused_call(&self, id: &str, answer: Answer) -> Answer {
         let refusal = match answer {
             Answer::Gone => Refusal::ConnectionGone,
             Answer::TooMany => Refusal::SlowReader,
@@ -219,10 +223,11 @@ pub(crate) fn tell_of_posts<'a>(
     if named.is_empty() {
         return;
     }
-    let mut label = format!("to {}", named.join(", "));
-    if answers.len() > named.len() {
-        label.push_str(&format!(" and {} more", answers.len() - named.len()));
-    }
+    let others = match answers.len() - named.len() {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    let label = format!("to {}{others}", named.join(", "));
     let outcomes = [
         (Answer::Done, "sent"),
         (Answer::Gone, "410 gone"),

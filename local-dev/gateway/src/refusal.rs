@@ -196,7 +196,7 @@ refusals! {
     NotUtf8 "Text that is not UTF-8": "close code 1007",
         "A text message must be UTF-8.",
         RFC_6455;
-    ConnectionGone "Post to nobody": "410 Gone",
+    ConnectionGone "No such connection": "410 Gone",
         "There is no connection with this id, or no longer, or not yet: during $connect there is none. Forget the id; $disconnect \
          may have been lost.",
         CONNECTIONS_API;

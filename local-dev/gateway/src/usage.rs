@@ -9,7 +9,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::{RunningGateway, limits::Rate, throttle::Throttle};
+use crate::{
+    RunningGateway, connection::Connection, http_api::HttpApi, limits::Rate, throttle::Throttle,
+};
 
 /// The largest that there have been.
 #[derive(Default)]
@@ -63,7 +65,7 @@ pub(crate) fn usage(gateway: &RunningGateway) -> Value {
     let RunningGateway { peaks, limits, .. } = gateway;
     let now = Instant::now();
     let connections = gateway.connections.all();
-    let longest = |times: &dyn Fn(&crate::connection::Connection) -> Duration| {
+    let longest = |times: &dyn Fn(&Connection) -> Duration| {
         connections.iter().map(|connection| times(connection).as_secs_f64()).reduce(f64::max)
     };
     let waiting = connections
@@ -92,7 +94,7 @@ pub(crate) fn usage(gateway: &RunningGateway) -> Value {
 
 /// What is taken of the routes that have rates of their own.
 pub(crate) fn routes(gateway: &RunningGateway) -> Value {
-    let http = gateway.http_api.iter().flat_map(|api| api.throttles());
+    let http = gateway.http_api.iter().flat_map(HttpApi::throttles);
     let websocket = gateway.websocket_apis.iter().flat_map(|api| {
         let routes = api.routes.iter();
         routes.map(|route| (format!("{} {}", api.stage, route.key), &route.throttle))

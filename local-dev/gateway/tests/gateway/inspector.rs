@@ -497,9 +497,8 @@ async fn invocations_are_found_by_their_texts() {
     }
 }
 
-/// What is refused, in which way, and what is said of it.
-#[tokio::test]
-async fn what_is_refused_is_noted_with_what_aws_would_do() {
+/// A gateway that soon refuses.
+async fn strict() -> World {
     let limits = Limits {
         http_body_bytes_max: 2000,
         payload_bytes_max: 1500,
@@ -509,15 +508,48 @@ async fn what_is_refused_is_noted_with_what_aws_would_do() {
         upgrade_url_chars_max: 200,
         ..impatient()
     };
-    let world = World::start_with(limits, None).await;
-    assert_eq!(world.look("/refusals").await, json!([]));
-    let mut expected = Vec::new();
+    World::start_with(limits, None).await
+}
 
+impl World {
+    /// Fails unless just this was refused, once each: the title of the note, and how what AWS would do begins.
+    async fn has_refused(&self, expected: &[(&str, String)]) {
+        let refusals = self.look("/refusals").await;
+        let refusals = refusals.as_array().unwrap();
+        for (title, aws) in expected {
+            let refusal = refusals.iter().find(|refusal| refusal["title"] == *title).expect(title);
+            assert!(refusal["aws"].as_str().unwrap().starts_with(aws), "{refusal}");
+            assert_eq!(refusal["count"], 1, "{refusal}");
+            assert!(!refusal["subject"].as_str().unwrap().is_empty(), "{refusal}");
+        }
+        assert_eq!(refusals.len(), expected.len(), "{refusals:?}");
+    }
+
+    /// The notes that stand with a function's invocations, the newest first, as lists and as details have them.
+    async fn notes_of(&self, function: &str) -> Vec<String> {
+        let list = self.look(&format!("/invocations?function={function}")).await;
+        let mut notes = Vec::new();
+        for entry in list.as_array().unwrap().iter().filter(|entry| !entry["refused"].is_null()) {
+            let told = self.look(&format!("/invocations/{}", entry["id"].as_str().unwrap())).await;
+            assert_eq!(told["refusals"][0]["title"], entry["refused"]);
+            notes.push(entry["refused"].as_str().unwrap().to_owned());
+        }
+        notes
+    }
+}
+
+#[tokio::test]
+async fn refused_requests_are_noted_with_what_aws_would_do() {
+    let world = strict().await;
+    world.has_refused(&[]).await;
+    let mut expected = Vec::new();
     let post = |body: String| {
         world.http.post(world.url("/api/script")).header("content-type", "text/plain").body(body)
     };
+    let get = |path: &str| world.http.get(world.url(path));
+    let nobody = "/ws/@connections/QkT3rfHsDoECHlw=";
     for (request, status, title) in [
-        (world.http.get(world.url("/api/nothing?token=abc")), 404, "No route of the HTTP API"),
+        (get("/api/nothing?token=abc"), 404, "No route of the HTTP API"),
         (post("fail".to_owned()), 500, "Function failed"),
         (post("{\"statusCode\":\"x\"}".to_owned()), 500, "Malformed response"),
         (post("hang".to_owned()), 503, "Function too slow"),
@@ -525,19 +557,28 @@ async fn what_is_refused_is_noted_with_what_aws_would_do() {
         (post("x".repeat(2001)), 413, "Request body too large"),
         (post("x".repeat(1400)), 413, "Event too large"),
         (post(String::new()).header("x", "y".repeat(1000)), 431, "Request head too large"),
-        (world.http.get(world.url("/ws")), 426, "No WebSocket handshake"),
-        (world.http.get(world.url("/ws/other")), 403, "Nothing to call"),
-        (world.http.get(world.url("/ws/@connections/x")), 400, "No connection id"),
-        (world.http.get(world.url("/ws/@connections/QkT3rfHsDoECHlw=")), 410, "Post to nobody"),
-        (
-            world.http.post(world.url("/ws/@connections/QkT3rfHsDoECHlw=")).body("x".repeat(501)),
-            413,
-            "Post too large",
-        ),
+        (get("/ws"), 426, "No WebSocket handshake"),
+        (get("/ws/other"), 403, "Nothing to call"),
+        (get("/ws/@connections/x"), 400, "No connection id"),
+        (get(nobody), 410, "No such connection"),
+        (world.http.post(world.url(nobody)).body("x".repeat(501)), 413, "Post too large"),
     ] {
         assert_eq!(request.send().await.unwrap().status(), status, "{title}");
         expected.push((title, status.to_string()));
     }
+    world.has_refused(&expected).await;
+    let refusals = world.look("/refusals").await.to_string();
+    assert!(refusals.contains("GET /api/nothing") && !refusals.contains("abc"), "{refusals}");
+    assert_eq!(
+        world.notes_of("script").await,
+        ["Function throttled", "Function too slow", "Malformed response", "Function failed"]
+    );
+}
+
+#[tokio::test]
+async fn refused_handshakes_are_noted_with_what_aws_would_do() {
+    let world = strict().await;
+    let mut expected = Vec::new();
     for (script, status, title) in [
         ("fail", 502, "$connect failed"),
         ("malformed", 502, "$connect answered malformed"),
@@ -547,21 +588,36 @@ async fn what_is_refused_is_noted_with_what_aws_would_do() {
         assert_eq!(world.connect_with(script).await.unwrap_err().0, status, "{title}");
         expected.push((title, status.to_string()));
     }
-    assert_eq!(world.open(&format!("?{}", "x".repeat(200))).await.unwrap_err().0, 414);
+    assert_eq!(
+        world.notes_of("connect").await,
+        expected.iter().rev().map(|(title, _)| *title).collect::<Vec<_>>()
+    );
+    let long = format!("?{}", "x".repeat(200));
+    assert_eq!(world.open(&long).await.unwrap_err().0, 414);
     expected.push(("URL too long", "414".to_owned()));
+    world.has_refused(&expected).await;
+}
 
+#[tokio::test]
+async fn refused_messages_are_noted_with_what_aws_would_do() {
+    let world = strict().await;
     let mut socket = world.open("").await.unwrap();
+    let mut expected = Vec::new();
     for (message, text, title) in [
         ("fail", "Internal server error", "Function failed at a message"),
         ("malformed", "Internal server error", "Malformed response to a message"),
         ("hang", "Endpoint request timed out", "Function too slow at a message"),
     ] {
         send(&mut socket, message).await;
-        let frame: Value =
-            serde_json::from_str(next_message(&mut socket).await.to_text().unwrap()).unwrap();
+        let frame = next_message(&mut socket).await;
+        let frame: Value = serde_json::from_str(frame.to_text().unwrap()).unwrap();
         assert_eq!(frame["message"], text);
         expected.push((title, format!("the frame {text}")));
     }
+    assert_eq!(
+        world.notes_of("message").await,
+        expected.iter().rev().map(|(title, _)| *title).collect::<Vec<_>>()
+    );
     send(&mut socket, &"x".repeat(401)).await;
     assert_eq!(closed(&mut socket).await.0, 1009);
     expected.push(("Message too big", "close code 1009".to_owned()));
@@ -569,54 +625,45 @@ async fn what_is_refused_is_noted_with_what_aws_would_do() {
     socket.send(Message::binary("x")).await.unwrap();
     assert_eq!(closed(&mut socket).await.0, 1003);
     expected.push(("Binary message", "close code 1003".to_owned()));
+    world.has_refused(&expected).await;
+}
 
-    let refusals = world.look("/refusals").await;
-    let refusals = refusals.as_array().unwrap();
-    for (title, aws) in &expected {
-        let refusal = refusals.iter().find(|refusal| refusal["title"] == *title).expect(title);
-        assert!(refusal["aws"].as_str().unwrap().starts_with(aws), "{refusal}");
-        assert_eq!(refusal["count"], 1, "{refusal}");
-        assert!(!refusal["subject"].as_str().unwrap().is_empty(), "{refusal}");
+#[tokio::test]
+async fn who_floods_or_idles_is_noted_with_what_aws_would_do() {
+    let limits = Limits {
+        idle_timeout: Duration::from_millis(300),
+        request_rate: Some(Rate { per_second: 0.001, burst: 1 }),
+        connection_rate: Some(Rate { per_second: 0.001, burst: 2 }),
+        ..Limits::default()
+    };
+    let world = World::start_changed(limits, None, |gateway, _recorder| {
+        gateway.assumptions.set("throttled-messages-max", "2").unwrap();
+    })
+    .await;
+    let mut idle = world.open("").await.unwrap();
+    let mut flooding = world.open("").await.unwrap();
+    assert_eq!(world.open("").await.unwrap_err().0, 429);
+    for _ in 0..3 {
+        send(&mut flooding, "x").await;
     }
-    assert_eq!(refusals.len(), expected.len());
-    assert_eq!(
-        refusals.iter().filter(|refusal| refusal["subject"] == "GET /api/nothing").count(),
-        1
-    );
-
-    // What an invocation caused stands with it.
-    for (function, titles) in [
-        (
-            "script",
-            ["Function throttled", "Function too slow", "Malformed response", "Function failed"],
-        ),
-        (
-            "connect",
-            [
-                "$connect throttled by Lambda",
-                "$connect too slow",
-                "$connect answered malformed",
-                "$connect failed",
-            ],
-        ),
+    assert_eq!(closed(&mut flooding).await.0, 1008);
+    assert_eq!(world.script(OK).await, 429);
+    assert_eq!(world.post_to("QkT3rfHsDoECHlw=").await, 429);
+    assert_eq!(closed(&mut idle).await.0, 1001);
+    let refusals = world.look("/refusals").await;
+    let count = |title: &str| {
+        let mut refusals = refusals.as_array().unwrap().iter();
+        refusals.find(|refusal| refusal["title"] == title).map(|refusal| refusal["count"].clone())
+    };
+    for (title, number) in [
+        ("New connection throttled", 1),
+        ("Message throttled", 2),
+        ("Too many messages too fast", 1),
+        ("Request throttled", 1),
+        ("Call of @connections throttled", 1),
+        ("Idle for too long", 1),
     ] {
-        let list = world.look(&format!("/invocations?function={function}")).await;
-        let refused: Vec<_> =
-            list.as_array().unwrap().iter().filter_map(|entry| entry["refused"].as_str()).collect();
-        assert_eq!(refused, titles);
-        let told = world
-            .look(&format!(
-                "/invocations/{}",
-                list.as_array()
-                    .unwrap()
-                    .iter()
-                    .find(|entry| entry["refused"] == titles[0])
-                    .unwrap()["id"]
-                    .as_str()
-                    .unwrap()
-            ))
-            .await;
-        assert_eq!(told["refusals"][0]["title"], titles[0]);
+        assert_eq!(count(title), Some(json!(number)), "{title} of {refusals}");
     }
 }
 
