@@ -35,6 +35,11 @@ impl WatchedStream {
     pub(crate) const fn has_seen_binary(&self) -> bool {
         self.frames.has_binary
     }
+
+    /// The payload of the longest frame that has begun, in bytes.
+    pub(crate) fn longest_frame(&self) -> usize {
+        usize::try_from(self.frames.longest).unwrap_or(usize::MAX)
+    }
 }
 
 /// Where in its frames a client's stream is.
@@ -46,6 +51,8 @@ struct Frames {
     /// What is left of the mask and the payload, in bytes.
     rest: u64,
     has_binary: bool,
+    /// The longest payload, in bytes.
+    longest: u64,
 }
 
 impl Frames {
@@ -60,16 +67,17 @@ impl Frames {
             bytes = after;
             self.header[self.header_bytes] = byte;
             self.header_bytes += 1;
-            if let Some(rest) = self.rest_of_frame() {
+            if let Some((mask, payload)) = self.rest_of_frame() {
                 self.has_binary |= self.header[0] & 0x0f == BINARY;
-                self.rest = rest;
+                self.longest = self.longest.max(payload);
+                self.rest = payload.saturating_add(mask);
                 self.header_bytes = 0;
             }
         }
     }
 
-    /// How many bytes follow the header (RFC 6455, 5.2), when it is complete.
-    fn rest_of_frame(&self) -> Option<u64> {
+    /// How many bytes of mask and of payload follow the header (RFC 6455, 5.2), when it is complete.
+    fn rest_of_frame(&self) -> Option<(u64, u64)> {
         let header = &self.header[..self.header_bytes];
         let (_first, rest) = header.split_first()?;
         let (second, length) = rest.split_first()?;
@@ -79,7 +87,7 @@ impl Frames {
             short => short.into(),
         };
         let mask = if second & 0x80 == 0 { 0 } else { 4 };
-        Some(payload.saturating_add(mask))
+        Some((mask, payload))
     }
 }
 

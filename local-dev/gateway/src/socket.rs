@@ -39,6 +39,7 @@ pub(crate) async fn run(
     let stream = frame_stream::open(upgraded, connection, limits).await;
     let mut pump = Pump::new(gateway, connection, stream);
     let Err(ending) = pump.run().await;
+    gateway.peaks.frame_bytes.note(pump.stream.get_ref().longest_frame());
     if let Some(refusal) = ending.refusal() {
         gateway.refuse(refusal, connection.id, None);
     }
@@ -185,7 +186,9 @@ impl<'a> Pump<'a> {
 
     /// Has a message handled, at once if there is room, unless it is one too many.
     fn admit(&mut self, text: Utf8Bytes) -> Result<(), Ending> {
-        self.gateway.peaks.message_bytes.note(text.len());
+        let peaks = &self.gateway.peaks;
+        peaks.message_bytes.note(text.len());
+        peaks.frame_bytes.note(self.stream.get_ref().longest_frame());
         let message = Inbound::new(self.gateway, &self.connection.api, text);
         if !message.admit(self.gateway, &self.connection.api) {
             message::refuse(self.gateway, self.connection);
@@ -199,6 +202,8 @@ impl<'a> Pump<'a> {
             Ok(room) => self.handle(message, room),
             Err(_none) => self.held = Some(message),
         }
+        let taken = self.gateway.limits.inbound_bytes_max - self.room.available_permits();
+        peaks.inbound_bytes.note(taken);
         Ok(())
     }
 

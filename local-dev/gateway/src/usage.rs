@@ -16,9 +16,13 @@ use crate::{
 /// The largest that there have been.
 #[derive(Default)]
 pub(crate) struct Peaks {
+    /// Frames from clients.
+    pub(crate) frame_bytes: Peak,
     /// Messages, in either direction.
     pub(crate) message_bytes: Peak,
     pub(crate) upgrade_url_chars: Peak,
+    /// What functions were handling of one client's messages.
+    pub(crate) inbound_bytes: Peak,
     pub(crate) http_body_bytes: Peak,
     pub(crate) http_head_bytes: Peak,
     /// Events and responses.
@@ -60,7 +64,7 @@ struct RouteUse {
     fill: Fill,
 }
 
-/// What is in use of the limits, by their names; `null` where nobody counts.
+/// What is in use of the limits, by their names; `null` where there is nothing to use them, or nobody counts.
 pub(crate) fn usage(gateway: &RunningGateway) -> Value {
     let RunningGateway { peaks, limits, .. } = gateway;
     let now = Instant::now();
@@ -81,8 +85,10 @@ pub(crate) fn usage(gateway: &RunningGateway) -> Value {
         "max-duration": longest(&|connection| now.saturating_duration_since(connection.began())),
         "integration-timeout": slowest(true),
         "http-integration-timeout": slowest(false),
+        "frame-bytes": peaks.frame_bytes.get(),
         "message-bytes": peaks.message_bytes.get(),
         "upgrade-url-chars": peaks.upgrade_url_chars.get(),
+        "inbound-bytes": peaks.inbound_bytes.get(),
         "outbound-bytes": waiting.max(),
         "http-body-bytes": peaks.http_body_bytes.get(),
         "http-head-bytes": peaks.http_head_bytes.get(),

@@ -156,7 +156,7 @@ function showLimits({ limits, routes, connections }, rate) {
 
 /** What is in use of a limit. @param {string} name @param {string} of @param {any} used @param {(name: string, fill: Fill) => number} rate */
 function use(name, of, used, rate) {
-  if (used === null) return "not counted";
+  if (used === null) return of.endsWith("-rate") ? "not counted" : "none";
   if (used.taken !== undefined) return `${rate(name, used)}/s, ${Math.round(used.taken).toLocaleString("en")} of the burst`;
   const text = /timeout|duration/.test(of) ? duration(used * 1000) : amount(of, used);
   return NOW.has(of) ? text : `up to ${text}`;

@@ -405,7 +405,10 @@ async fn limits_say_what_is_in_use() {
     let shown = world.look("/limits").await;
     assert_eq!(shown["connections"], 1);
     assert_eq!(limit(&shown, "message-bytes")["used"], 300);
+    assert_eq!(limit(&shown, "frame-bytes")["used"], 300);
     assert_eq!(limit(&shown, "outbound-bytes")["used"], 0);
+    let inbound = limit(&shown, "inbound-bytes")["used"].as_u64().unwrap();
+    assert!((300..10_000).contains(&inbound), "{inbound}");
     assert_eq!(limit(&shown, "connection-rate")["used"], Value::Null, "nobody counts them");
     assert_eq!(limit(&shown, "request-rate")["used"]["admitted"], 2);
     assert!(limit(&shown, "request-rate")["used"]["taken"].as_f64().unwrap() > 1.99);
