@@ -165,11 +165,16 @@ export function mount(root, { room, presence, typing, alerts, tabStorage, storag
   /** Keeps the rows that stay, and with them the keyboard focus. */
   function renderPending() {
     const rows = new Map([...pendingList.children].map((row) => [/** @type {HTMLElement} */ (row).dataset.pendingId, row]));
+    let wordsAbove = "";
     for (const pending of room.pending) {
       const row = /** @type {HTMLElement | undefined} */ (rows.get(pending.client_id)) ?? pendingRow(pending);
       rows.delete(pending.client_id);
       row.dataset.state = pending.refusal === null ? "sending" : "refused";
-      setText(find(row, '[data-part="state"]'), stateWords(pending));
+      const words = stateWords(pending);
+      setText(find(row, '[data-part="state"]'), words);
+      // What holds for several is shown once.
+      row.toggleAttribute("data-continued", words === wordsAbove);
+      wordsAbove = words;
       find(row, '[data-part="actions"]').hidden = pending.refusal === null;
       if (!row.isConnected) pendingList.append(row);
     }

@@ -217,6 +217,8 @@ async fn messages_that_come_while_one_reads_back_move_nothing(world: World) {
         assert!(alice.script(&format!("return {ROWS}")).await.as_u64().unwrap() <= ROWS_MAX as u64);
     }
     assert_eq!(seen, (seen[0]..=300).collect::<Vec<_>>());
+    let overflow = "return document.scrollingElement.scrollHeight - innerHeight";
+    assert_eq!(alice.script(overflow).await, 0, "only the messages scroll");
     let marked =
         "return !document.querySelector('[data-message-id=\"101\"] [data-part=new]').hidden";
     assert_eq!(alice.script(marked).await, true);
