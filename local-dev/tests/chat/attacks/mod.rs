@@ -24,7 +24,7 @@ async fn is_unharmed(window: &Window, origin: &str) {
     const LOOK: &str = r"
         const tags = 'html head meta title link script body div noscript template header img h1 h2 p span button main ' +
             'aside ol ul li b time footer form label input textarea';
-        const own = ['favicon.svg', 'style.css', 'app.js'];
+        const isOwn = (value) => /^[a-z-]+\.(css|js|svg)$/.test(value);
         const found = window.harmed === undefined ? [] : ['a script ran'];
         // An address in a message is a link to where it says, and nothing else is in it.
         const isLink = (element) => element.matches('[data-message-id] [data-part=text] > a') &&
@@ -36,7 +36,7 @@ async fn is_unharmed(window: &Window, origin: &str) {
             if (!tags.split(' ').includes(element.localName)) found.push(element.outerHTML);
             for (const { name, value } of element.attributes) {
                 const leads = ['href', 'src', 'srcdoc', 'action', 'formaction', 'style', 'background'].includes(name);
-                if (name.startsWith('on') || (leads && !own.includes(value))) found.push(`${name}=${value}`);
+                if (name.startsWith('on') || (leads && !isOwn(value))) found.push(`${name}=${value}`);
             }
         }
         for (const part of document.querySelectorAll('[data-message-id] *, [data-error], [data-notice]')) {
