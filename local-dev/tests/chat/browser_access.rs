@@ -37,7 +37,7 @@ fn axe() -> PathBuf {
 }
 
 /// Fails when axe objects to anything on the page, in light or in dark.
-async fn axe_finds_nothing(window: &Window, state: &str) {
+pub async fn axe_finds_nothing(window: &Window, state: &str) {
     const LOOK: &str = "const [done] = arguments;
         axe.run().then(({ violations }) => done(violations.map(({ id, help, nodes }) =>
             `${id}: ${help}: ${nodes.map(({ html, any }) => `${html} ${any[0]?.message ?? ''}`).join(' / ')}`)));";

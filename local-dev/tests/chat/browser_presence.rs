@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::{
     Needs,
+    browser_access::axe_finds_nothing,
     support::{
         World,
         browser::{Chromium, Window},
@@ -15,22 +16,26 @@ use crate::{
 };
 
 crate::stories! {
+    Needs::Axe;
+    on_a_phone_a_button_shows_who_is_here;
     Needs::Chromium;
     who_comes_and_goes_is_seen_beside_the_conversation,
-    on_a_phone_a_button_shows_who_is_here,
     two_who_type_at_once_are_both_seen,
     a_server_without_presence_is_left_alone
 }
 
 /// Waits until the panel shows these people, and no others.
 async fn shows_people(window: &Window, users: &[&str]) {
-    let shown = "JSON.stringify([...document.querySelectorAll('[data-list=people] [data-part=name]')]
+    let shown =
+        "JSON.stringify([...document.querySelectorAll('[data-list=people] [data-part=name]')]
         .map((name) => name.textContent))";
     window.until(&format!("{shown} === '{}'", json!(users))).await;
 }
 
 async fn says_who_types(window: &Window, words: &str) {
-    window.until(&format!("document.querySelector('[data-part=typing]').textContent === '{words}'")).await;
+    window
+        .until(&format!("document.querySelector('[data-part=typing]').textContent === '{words}'"))
+        .await;
 }
 
 /// Types without sending.
@@ -82,6 +87,7 @@ async fn on_a_phone_a_button_shows_who_is_here(world: World) {
     alice.until("document.querySelector('#people').matches(':popover-open')").await;
     assert_eq!(alice.texts("[data-list=people] [data-part=name]").await, ["alice", "bob"]);
     assert_eq!(alice.script("return document.scrollingElement.scrollWidth").await, 320);
+    axe_finds_nothing(&alice, "who is here").await;
     alice.has_clean_console(false).await;
     alice.close().await;
 }
@@ -116,7 +122,10 @@ async fn two_who_type_at_once_are_both_seen(world: World) {
 /// A page that is newer than its functions.
 async fn a_server_without_presence_is_left_alone(_world: World) {
     let site = Site::over(StaticFiles::open(&static_dir()).unwrap().router()).await;
-    site.answers("/auth/presence", Answer::new(404, "application/json", r#"{"message":"Not Found"}"#));
+    site.answers(
+        "/auth/presence",
+        Answer::new(404, "application/json", r#"{"message":"Not Found"}"#),
+    );
     let chromium = Chromium::start().await;
     let alice = chromium.open(&site.origin()).await;
     alice.sign_in("alice", World::PASSWORD).await;
