@@ -88,7 +88,11 @@ fn every_route_is_complete(template: &Template) {
             allowed.insert((function, source(&permission.properties["SourceArn"])));
         }
         let http = http.iter().map(|(key, function)| {
-            (function.clone(), format!("ChatHttpApi/*/{}", key.replacen(' ', "", 1)))
+            let parts = key.replacen(' ', "", 1);
+            // A permission has a star where a route has a parameter.
+            let parts = parts.split('/').map(|part| if part.starts_with('{') { "*" } else { part });
+            let route = parts.collect::<Vec<_>>().join("/");
+            (function.clone(), format!("ChatHttpApi/*/{route}"))
         });
         let websocket = websocket
             .iter()

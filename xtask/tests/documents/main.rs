@@ -9,6 +9,7 @@
 
 mod commands;
 mod document;
+mod extending;
 mod links;
 mod new_user;
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
             no_local_dev().or_else(|| lacks("bash")).or_else(|| lacks("curl")),
             new_user::follows_the_readme,
         ),
+        trial("extending_the_chat_is_done_as_written", lacks("git"), extending::is_followed),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -57,6 +59,7 @@ fn lacks(program: &'static str) -> Option<&'static str> {
     let is_there = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
     let hint = match program {
         "curl" => "needs curl",
+        "git" => "needs git",
         _ => "needs bash",
     };
     (!is_there).then_some(hint)

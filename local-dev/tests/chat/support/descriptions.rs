@@ -81,7 +81,7 @@ impl Descriptions {
     fn operation(&self, method: &Method, path: &str) -> Option<(&str, &Value)> {
         let paths = self.openapi["paths"].as_object().unwrap();
         let (described, operations) = paths.iter().find(|(described, _)| is_at(path, described))?;
-        Some((described, operations.get(&method.as_str().to_lowercase())?))
+        Some((described, operations.get(method.as_str().to_lowercase())?))
     }
 
     /// Fails unless the description has this frame among those a `chat.v1` client is shown.
