@@ -91,6 +91,9 @@ async fn every_bootstrap_answers_its_sample_event(world: World) {
     assert_eq!(lambda.invoke("broadcast").await, json!({"batchItemFailures": []}));
     assert_shows(&posts.take(), stored);
 
+    let presence = lambda.invoke("presence").await;
+    assert_eq!(body(&presence), json!({"count": 1, "users": ["alice"]}));
+
     let refresh = lambda.invoke("refresh").await;
     assert_eq!(refresh["statusCode"], 200);
     assert_eq!(body(&refresh)["expires_in"], 900);

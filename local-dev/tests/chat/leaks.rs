@@ -67,6 +67,7 @@ async fn what_is_refused_is_not_repeated(world: World) {
     for request in [
         get(format!("/auth/messages?token={}", alice.access)),
         get(format!("/auth/messages?before={}", alice.access)).bearer_auth(&alice.access),
+        get(format!("/auth/presence?after={}", alice.access)).bearer_auth(&alice.access),
         get("/auth/messages".to_owned())
             .header("authorization", format!("Basic {}", alice.refresh)),
         get(format!("/auth/{}", alice.refresh)),

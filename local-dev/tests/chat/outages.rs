@@ -29,14 +29,15 @@ async fn ask_everything(world: &World, user: &User) -> Vec<(&'static str, Answer
     let login = json!({"username": "alice", "password": World::PASSWORD});
     let refresh = json!({"refresh_token": user.refresh});
     let http = &world.http;
-    let (register, login, refresh, logout, messages) = tokio::join!(
+    let (register, login, refresh, logout, messages, presence) = tokio::join!(
         timed("register", http.post("/auth/register", &account)),
         timed("login", http.post("/auth/login", &login)),
         timed("refresh", http.post("/auth/refresh", &refresh)),
         timed("logout", http.post("/auth/logout", &refresh)),
         timed("messages", http.get("/auth/messages", &user.access)),
+        timed("presence", http.get("/auth/presence", &user.access)),
     );
-    vec![register, login, refresh, logout, messages]
+    vec![register, login, refresh, logout, messages, presence]
 }
 
 async fn timed<T>(
