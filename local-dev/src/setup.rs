@@ -40,6 +40,8 @@ pub struct Setup {
     pub tls: Option<Arc<ServerConfig>>,
     /// What runs the functions, to be shut down in the end.
     pub runner: Runner,
+    /// Whether functions in this program post by the SDK.
+    pub posts_by_sdk: bool,
     /// The chat's database, in words.
     pub database: Option<String>,
     /// What has become of the demo, if one was asked for.
@@ -56,6 +58,7 @@ pub async fn set_up(cli: &Cli, address: SocketAddr) -> Result<Setup, Box<dyn Err
     let credentials = Credentials::from_environment(|name| environment.get(name));
     let direct = Direct::default();
     let place = Place { cli, address, credentials: &credentials, direct: &direct };
+    let posts_by_sdk = place.posts_by_sdk(&environment);
     let Project { template, mut runner, database, demo, built_by } = match &cli.template.template {
         None => place.chat(environment).await?,
         Some(file) => place.project(file, environment)?,
@@ -81,6 +84,7 @@ pub async fn set_up(cli: &Cli, address: SocketAddr) -> Result<Setup, Box<dyn Err
         credentials,
         direct,
         runner,
+        posts_by_sdk,
         database,
         demo,
     })
@@ -144,12 +148,16 @@ impl Place<'_> {
         })
     }
 
-    /// The functions in this program. They post directly unless the command line says otherwise, or the setting
+    /// Functions in this program post directly unless the command line says otherwise, or the setting
     /// `CONNECTIONS_ENDPOINT` names a gateway that may be another one.
+    fn posts_by_sdk(&self, environment: &Lookup) -> bool {
+        self.cli.push == PushWay::Sdk || environment.get("CONNECTIONS_ENDPOINT").is_some()
+    }
+
+    /// The functions in this program.
     async fn in_process(&self, settings: Lookup, environment: &Lookup) -> Result<Chat, StartError> {
-        let is_elsewhere = environment.get("CONNECTIONS_ENDPOINT").is_some();
         let direct = self.direct.clone();
-        if self.cli.push == PushWay::Sdk || is_elsewhere {
+        if self.posts_by_sdk(environment) {
             let authority = settings::reachable(self.address).to_string();
             let posting = |settings| push::by_sdk(settings, direct, &authority);
             return Chat::start(settings, Clock::system(), posting).await;

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, io::Write as _, net::SocketAddr};
 use anstyle::{AnsiColor, Style};
 
 use crate::{
-    cli::{Cli, PushWay},
+    cli::Cli,
     demo::{self, Demo},
     settings::reachable,
     setup::Setup,
@@ -47,7 +47,7 @@ impl Screen {
         if let Some(database) = &setup.database {
             screen.row("database", database.clone(), Style::new());
         }
-        screen.row("functions", functions(cli), Style::new());
+        screen.row("functions", functions(cli, setup.posts_by_sdk), Style::new());
         if cli.limits.no_throttle {
             screen.row("throttling", "off (--no-throttle)".to_owned(), WARNING);
         }
@@ -99,10 +99,10 @@ impl Screen {
 }
 
 /// What runs the functions, and how those in this program post.
-fn functions(cli: &Cli) -> String {
-    match (&cli.functions.functions, cli.push) {
-        (Some(folder), _) => format!("compiled, in {}", folder.display()),
-        (None, PushWay::Direct) => "in this program, posting directly".to_owned(),
-        (None, PushWay::Sdk) => "in this program, posting by the SDK".to_owned(),
+fn functions(cli: &Cli, posts_by_sdk: bool) -> String {
+    match &cli.functions.functions {
+        Some(folder) => format!("compiled, in {}", folder.display()),
+        None if posts_by_sdk => "in this program, posting by the SDK".to_owned(),
+        None => "in this program, posting directly".to_owned(),
     }
 }

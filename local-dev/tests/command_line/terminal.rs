@@ -176,7 +176,7 @@ fn who_wants_less_of_the_log_sees_no_invocations() {
 #[test]
 fn a_log_in_json_is_nothing_but_json() {
     let session = Session::start(&["--demo"], |command| {
-        command.env("LOG_FORMAT", "json");
+        command.env("LOG_FORMAT", "json").env("CONNECTIONS_ENDPOINT", "http://127.0.0.1:1/ws");
     });
     session.log_in();
     let shown = session.end();
@@ -187,6 +187,7 @@ fn a_log_in_json_is_nothing_but_json() {
         messages.any(|message| message.starts_with(text))
     };
     assert!(said("ready: page http://127.0.0.1:"), "{shown}");
+    assert!(shown.contains("; functions in this program, posting by the SDK"), "{shown}");
     assert!(said("invocation"), "{shown}");
     assert!(!shown.contains(local_dev::demo::PASSWORD), "{shown}");
 }
