@@ -23,9 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 const PASSWORD: &str = "correct horse battery staple";
 
-const STORIES: [(&str, fn()); 6] = [
+const STORIES: [(&str, fn()); 8] = [
     ("two_people_talk", two_people_talk),
     ("a_restart_loses_and_doubles_nothing", a_restart_loses_and_doubles_nothing),
+    ("what_was_not_shown_is_found_by_its_number", what_was_not_shown_is_found_by_its_number),
+    ("who_comes_goes_and_writes_is_said", who_comes_goes_and_writes_is_said),
     ("a_pipe_is_sent_whole_and_in_order", a_pipe_is_sent_whole_and_in_order),
     ("what_is_refused_is_said_in_words", what_is_refused_is_said_in_words),
     ("mistakes_are_explained", mistakes_are_explained),
@@ -57,6 +59,7 @@ fn program(name: &str) -> PathBuf {
 /// local-dev in a folder of its own.
 struct Server {
     directory: TempDir,
+    options: Vec<&'static str>,
     settings: Vec<(&'static str, &'static str)>,
     child: Child,
     url: String,
@@ -64,12 +67,16 @@ struct Server {
 
 impl Server {
     fn start(settings: &[(&'static str, &'static str)]) -> Self {
+        Self::start_with(&[], settings)
+    }
+
+    fn start_with(options: &[&'static str], settings: &[(&'static str, &'static str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("static")).unwrap();
         fs::write(directory.path().join("static/index.html"), "").unwrap();
         fs::write(directory.path().join("password"), format!("{PASSWORD}\n")).unwrap();
-        let (child, url) = serve(&directory, "0", settings);
-        Self { directory, settings: settings.to_vec(), child, url }
+        let (child, url) = serve(&directory, "0", options, settings);
+        Self { directory, options: options.to_vec(), settings: settings.to_vec(), child, url }
     }
 
     /// Ends it without a warning.
@@ -81,7 +88,7 @@ impl Server {
     /// Starts it again at the same address.
     fn start_again(&mut self) {
         let port = self.url.rsplit(':').next().unwrap().to_owned();
-        let (child, url) = serve(&self.directory, &port, &self.settings);
+        let (child, url) = serve(&self.directory, &port, &self.options, &self.settings);
         assert_eq!(url, self.url);
         self.child = child;
     }
@@ -98,6 +105,23 @@ impl Server {
         command.args(["chat", "--url", &self.url, "--user", user, "--password-file"]);
         command.arg(self.directory.path().join("password")).env_clear();
         command
+    }
+
+    /// Has every post fail as if nobody were connected, or none.
+    fn lose_posts(&self, all: bool) {
+        let faults = serde_json::json!({"post-410": if all { 1.0 } else { 0.0 }});
+        ureq::patch(format!("{}/_local/faults", self.url)).send_json(&faults).unwrap();
+    }
+
+    /// Shows a frame to all who are connected, as the functions do.
+    fn show_all(&self, frame: &str) {
+        let list = format!("{}/_local/connections", self.url);
+        let list = ureq::get(list).call().unwrap().body_mut().read_to_string().unwrap();
+        let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+        for connection in list.as_array().unwrap() {
+            let id = connection["id"].as_str().unwrap();
+            ureq::post(format!("{}/ws/@connections/{id}", self.url)).send(frame).unwrap();
+        }
     }
 
     /// How often a function has answered.
@@ -117,10 +141,16 @@ impl Drop for Server {
     }
 }
 
-fn serve(directory: &TempDir, port: &str, settings: &[(&str, &str)]) -> (Child, String) {
+fn serve(
+    directory: &TempDir,
+    port: &str,
+    options: &[&str],
+    settings: &[(&str, &str)],
+) -> (Child, String) {
     let log = File::options().create(true).append(true).open(directory.path().join("log"));
     let mut child = Command::new(program("local-dev"))
         .args(["--port", port])
+        .args(options)
         .current_dir(directory.path())
         .env_clear()
         .env("BCRYPT_COST", "4")
@@ -274,6 +304,50 @@ fn a_restart_loses_and_doubles_nothing() {
     assert_eq!(heard[0], heard[1]);
     assert_eq!(people.map(Person::leave), [Vec::<String>::new(), Vec::new()]);
     assert!(server.answers_of("Refresh") >= 2);
+}
+
+fn what_was_not_shown_is_found_by_its_number() {
+    let server = Server::start(&[]);
+    let mut alice = Person::begin(server.newcomer("alice"));
+    let mut bob = Person::begin(server.newcomer("bob"));
+    alice.say("shown");
+    assert_eq!([alice.hears(), bob.hears()], ["alice: shown", "alice: shown"]);
+    server.lose_posts(true);
+    alice.say("stored, and shown to nobody");
+    let deadline = Instant::now() + PATIENCE;
+    while server.answers_of("Message") < 2 {
+        assert!(Instant::now() < deadline, "it was not stored");
+        thread::sleep(Duration::from_millis(5));
+    }
+    server.lose_posts(false);
+    bob.say("shown again");
+    for person in [&alice, &bob] {
+        assert_eq!(person.hears(), "alice: stored, and shown to nobody");
+        assert_eq!(person.hears(), "bob: shown again");
+    }
+    assert_eq!([alice.leave(), bob.leave()], [Vec::<String>::new(), Vec::new()]);
+}
+
+fn who_comes_goes_and_writes_is_said() {
+    let server = Server::start_with(&["--no-signatures"], &[]);
+    let mut alice = Person::begin(server.newcomer("alice"));
+    alice.say("now she is connected");
+    alice.hears();
+    for (frame, note) in [
+        (r#"{"type":"presence","event":"joined","username":"bob"}"#, "bob has come"),
+        (r#"{"type":"typing","username":"bob"}"#, "bob is writing …"),
+        // What she cannot know is passed over.
+        (r#"{"type":"weather","is":"fine"}"#, ""),
+        (r#"{"type":"presence","event":"left","username":"bob"}"#, "bob has gone"),
+        // A server that is up to something cannot steer her terminal.
+        (r#"{"type":"typing","username":"\u001b[2Jbob"}"#, "\u{FFFD}[2Jbob is writing …"),
+    ] {
+        server.show_all(frame);
+        if !note.is_empty() {
+            alice.is_told(note);
+        }
+    }
+    assert_eq!(alice.leave(), Vec::<String>::new());
 }
 
 fn a_pipe_is_sent_whole_and_in_order() {
