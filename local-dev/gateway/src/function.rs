@@ -17,6 +17,7 @@ use super::{
     identifier::Identifier,
     journal::{Call, Entry, Journal},
     redaction::redact_text,
+    refusal::Refusal,
     timestamp::Timestamp,
     usage::Peaks,
 };
@@ -117,8 +118,8 @@ pub struct Invoker {
 }
 
 impl Invoker {
-    /// Runs `function` on an event that no request has caused, and waits at most `time_max` for its response. `cause` is
-    /// shown in the place of a route.
+    /// Runs `function` on an event that messages of a queue have caused, and waits at most `time_max` for its response. `cause`
+    /// is shown in the place of a route.
     ///
     /// # Errors
     /// When there is no response.
@@ -129,7 +130,12 @@ impl Invoker {
         event: Bytes,
         time_max: Duration,
     ) -> Result<Bytes, InvokeError> {
-        self.invoke(function, cause, Identifier::mint(Timestamp::now()), event, time_max).await
+        let request_id = Identifier::mint(Timestamp::now());
+        let answer = self.invoke(function, cause, request_id, event, time_max).await;
+        if answer.is_err() {
+            self.journal.refuse(Refusal::QueueFunctionFailed, cause, Some(request_id));
+        }
+        answer
     }
 
     /// Runs `function` on `event` and waits at most `time_max` for its response.

@@ -297,7 +297,11 @@ fn show_faults(gateway: &RunningGateway) -> Response<Body> {
 }
 
 async fn limits(State(gateway): Gateway) -> Response<Body> {
-    json_response(StatusCode::OK, &view::limits(&gateway))
+    // It looks into all events that are remembered.
+    match spawn_blocking(move || view::limits(&gateway)).await {
+        Ok(limits) => json_response(StatusCode::OK, &limits),
+        Err(_panic) => error(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+    }
 }
 
 fn error(status: StatusCode, message: &str) -> Response<Body> {

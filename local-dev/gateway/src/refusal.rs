@@ -43,6 +43,8 @@ const HTTP_ROUTES: &str = guide!("http-api-develop-routes");
 const HTTP_TROUBLE: &str = guide!("http-api-troubleshooting-lambda");
 const LAMBDA_QUOTAS: &str =
     "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html";
+const QUEUE_ERRORS: &str =
+    "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html";
 const MANAGEMENT_MODEL: &str = "https://github.com/aws/api-models-aws";
 const RFC_6455: &str = "https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1";
 
@@ -219,6 +221,10 @@ refusals! {
         "A call must be signed with Signature Version 4 for execute-api, with the credentials and the region that local-dev expects. \
          On AWS, the function's role must allow execute-api:ManageConnections.",
         CONNECTIONS_API;
+    QueueFunctionFailed "Function failed at messages of a queue": "the same messages again",
+        "They are visible again when the queue's visibility timeout is over, and go to its dead-letter queue after maxReceiveCount \
+         times. With ReportBatchItemFailures, a function can name those that failed.",
+        QUEUE_ERRORS;
     CallForbidden "Nothing to call": "403 Forbidden",
         "Below a stage there is @connections/{id} alone, with POST, GET and DELETE.",
         CONNECTIONS_API;

@@ -4,7 +4,7 @@ use std::{pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, Stream, StreamExt};
-use gateway::{Direct, Function, Invocation, Limits, Rate, Throttle};
+use gateway::{Direct, Function, FunctionError, Invocation, Limits, Rate, Throttle};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -629,6 +629,19 @@ async fn refused_messages_are_noted_with_what_aws_would_do() {
     assert_eq!(closed(&mut socket).await.0, 1003);
     expected.push(("Binary message", "close code 1003".to_owned()));
     world.has_refused(&expected).await;
+}
+
+#[tokio::test]
+async fn a_failure_at_a_queue_is_noted_with_what_aws_would_do() {
+    let world = World::start().await;
+    let failing = Function::new("failing", async |_invocation| {
+        Err(FunctionError::Failed { error_type: "Test".to_owned(), message: "as told".to_owned() })
+    });
+    let invoker = world.server.invoker();
+    invoker.invoke_by("SQS Queue", &failing, Bytes::from("{}"), PATIENCE).await.unwrap_err();
+    let title = "Function failed at messages of a queue";
+    world.has_refused(&[(title, "the same messages again".to_owned())]).await;
+    assert_eq!(world.notes_of("failing").await, [title]);
 }
 
 #[tokio::test]
