@@ -44,6 +44,29 @@ export function fromTemplate(name) {
 }
 
 /**
+ * Makes a list show `records`, touching only what is another.
+ * @template {{id: string}} T
+ * @param {HTMLElement} list
+ * @param {T[]} records
+ * @param {string} template
+ * @param {(row: HTMLElement, record: T) => void} show
+ */
+export function reconcile(list, records, template, show) {
+  const rows = new Map([...list.children].map((row) => [/** @type {HTMLElement} */ (row).dataset.id, row]));
+  const ids = new Set(records.map(({ id }) => id));
+  for (const [id, row] of rows) if (!ids.has(id ?? "")) row.remove();
+  records.forEach((record, at) => {
+    let row = /** @type {HTMLElement | undefined} */ (rows.get(record.id));
+    if (!row) {
+      row = fromTemplate(template);
+      row.dataset.id = record.id;
+    }
+    show(row, record);
+    if (list.children[at] !== row) list.insertBefore(row, list.children[at] ?? null);
+  });
+}
+
+/**
  * Sets the text of a part, only if it differs, so that live regions do not repeat themselves.
  * @param {ParentNode} parent
  * @param {string} part

@@ -4,7 +4,7 @@
  *
  * @import { Connection, Invocation, Queue, Store } from "./store.js"
  */
-import { duration, find, fromTemplate, request, setPart, setText, setTime, size } from "./api.js";
+import { duration, find, reconcile, request, setPart, setText, setTime, size } from "./api.js";
 import { mood, outcome } from "./store.js";
 import { drawBar, stretchOf } from "./waterfall.js";
 
@@ -146,27 +146,4 @@ function showInvocation(row, invocation) {
   setPart(row, "badges", badges.filter(Boolean).join(" · "));
   setPart(row, "duration", duration(duration_ms));
   setTime(row, "time", invocation.started_at, 3);
-}
-
-/**
- * Makes a list show `records`, touching only what is another.
- * @template {{id: string}} T
- * @param {HTMLElement} list
- * @param {T[]} records
- * @param {string} template
- * @param {(row: HTMLElement, record: T) => void} show
- */
-export function reconcile(list, records, template, show) {
-  const rows = new Map([...list.children].map((row) => [/** @type {HTMLElement} */ (row).dataset.id, row]));
-  const ids = new Set(records.map(({ id }) => id));
-  for (const [id, row] of rows) if (!ids.has(id ?? "")) row.remove();
-  records.forEach((record, at) => {
-    let row = /** @type {HTMLElement | undefined} */ (rows.get(record.id));
-    if (!row) {
-      row = fromTemplate(template);
-      row.dataset.id = record.id;
-    }
-    show(row, record);
-    if (list.children[at] !== row) list.insertBefore(row, list.children[at] ?? null);
-  });
 }

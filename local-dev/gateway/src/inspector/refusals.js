@@ -4,8 +4,7 @@
  *
  * @import { Refusal, Store } from "./store.js"
  */
-import { find, fromTemplate, setPart, setText, setTime } from "./api.js";
-import { reconcile } from "./lists.js";
+import { find, reconcile, setPart, setText, setTime } from "./api.js";
 
 /** @param {Store} store */
 export function mountRefusals(store) {

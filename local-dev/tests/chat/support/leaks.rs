@@ -250,7 +250,7 @@ pub async fn keep_inspector(base_url: &str) {
     for invocation in invocations.as_array().unwrap() {
         get(&format!("/invocations/{}", invocation["id"].as_str().unwrap())).await;
     }
-    for path in ["/connections", "/faults", "/limits"] {
+    for path in ["/connections", "/faults", "/limits", "/refusals"] {
         get(path).await;
     }
     let mut events = http.get(format!("{base_url}/_local/events")).send().await.unwrap();
