@@ -244,13 +244,19 @@ pub(crate) struct Seen {
     pub(crate) subject: String,
 }
 
-/// How much is kept of what was refused, in bytes.
-const SUBJECT_BYTES_MAX: usize = 200;
+/// How long what was refused may be, in bytes. Of what is longer, nothing is kept: of a part one cannot say where its secrets
+/// are.
+const SUBJECT_BYTES_MAX: usize = 16 * 1024;
+
+/// How much is shown of it, in bytes.
+const SHOWN_BYTES_MAX: usize = 200;
 
 impl Refusals {
     pub(crate) fn note(&self, refusal: Refusal, subject: &impl Display) {
         let mut subject = subject.to_string();
-        subject.truncate(subject.floor_char_boundary(SUBJECT_BYTES_MAX));
+        if subject.len() > SUBJECT_BYTES_MAX {
+            subject = format!("{} bytes", subject.len());
+        }
         let last_at = Timestamp::now();
         let mut seen = lock(&self.0);
         match seen.iter_mut().find(|seen| seen.refusal == refusal) {
@@ -264,7 +270,9 @@ impl Refusals {
         let mut seen = lock(&self.0).clone();
         seen.sort_by_key(|seen| std::cmp::Reverse(seen.last_at.epoch_millis()));
         for seen in &mut seen {
-            seen.subject = redact_text(&seen.subject).into_owned();
+            let mut subject = redact_text(&seen.subject).into_owned();
+            subject.truncate(subject.floor_char_boundary(SHOWN_BYTES_MAX));
+            seen.subject = subject;
         }
         seen
     }
@@ -322,16 +330,20 @@ mod tests {
         for number in 0..1000 {
             refusals.note(Refusal::NoRoute, &format_args!("GET /{number}"));
         }
-        refusals.note(Refusal::ConnectionGone, &"é".repeat(SUBJECT_BYTES_MAX));
-        refusals.note(Refusal::UrlTooLong, &"/ws?token=abc");
+        refusals.note(Refusal::ConnectionGone, &"é".repeat(SHOWN_BYTES_MAX));
+        refusals.note(Refusal::HttpHeadTooLarge, &"x".repeat(SUBJECT_BYTES_MAX + 1));
+        let token = format!("eyJ{}.eyJ{}.{}", "a".repeat(100), "b".repeat(100), "c".repeat(43));
+        refusals.note(Refusal::UrlTooLong, &format_args!("GET /{token}"));
         let seen = refusals.seen();
         let of = |refusal| seen.iter().find(|seen| seen.refusal == refusal).unwrap();
-        assert_eq!(seen.len(), 3);
+        assert_eq!(seen.len(), 4);
         assert_eq!(
             (of(Refusal::NoRoute).count, &*of(Refusal::NoRoute).subject),
             (1000, "GET /999")
         );
-        assert_eq!(of(Refusal::ConnectionGone).subject.len(), SUBJECT_BYTES_MAX);
-        assert_eq!(of(Refusal::UrlTooLong).subject, "/ws?token=[redacted]");
+        assert_eq!(of(Refusal::ConnectionGone).subject.len(), SHOWN_BYTES_MAX);
+        assert_eq!(of(Refusal::HttpHeadTooLarge).subject, "16385 bytes");
+        // What is cut is cut when its secrets are out.
+        assert_eq!(of(Refusal::UrlTooLong).subject, "GET /[redacted]");
     }
 }
