@@ -125,7 +125,8 @@ function newText(title) {
 }
 
 /** What the steps do not say. @param {any} invocation */
-function stepsHint({ has_steps, steps_dropped }) {
+function stepsHint({ start, has_steps, steps_dropped }) {
+  if (start !== "in-process") return "Of a function that is a program of its own, only the log is known.";
   if (!has_steps) return "So many invocations came at once while nobody looked that their steps were not recorded.";
   return steps_dropped > 0 ? `… and ${steps_dropped} more steps` : "";
 }
