@@ -152,7 +152,8 @@ export function mount(root, { room, presence, typing, alerts, tabStorage, storag
 
   function renderUnread() {
     const { count } = unread;
-    document.title = count === 0 || isInSight() ? TITLE : `(${count > TITLE_COUNT_MAX ? `${TITLE_COUNT_MAX}+` : count}) ${TITLE}`;
+    const counted = count > TITLE_COUNT_MAX ? `${TITLE_COUNT_MAX}+` : count;
+    document.title = count === 0 || isInSight() ? TITLE : `(${counted}) ${TITLE}`;
     renderJump();
   }
 

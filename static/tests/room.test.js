@@ -481,7 +481,7 @@ test("what is newer than the first page is announced, once, in order and however
   const { socket, room, store, asked } = setUp();
   /** @type {number[][]} */
   const said = [];
-  room.addEventListener("said", (event) => said.push(/** @type {CustomEvent} */ (event).detail.map(({ id }) => id)));
+  room.addEventListener("said", (event) => said.push(/** @type {CustomEvent} */ (event).detail.map((/** @type {{id: number}} */ { id }) => id)));
   store(60);
   socket.open();
   await settle();

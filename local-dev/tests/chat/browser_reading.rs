@@ -76,10 +76,10 @@ async fn messages_stand_in_groups_and_days(world: World) {
     assert_eq!(days[1..], ["Yesterday", "Today"], "{days:?}");
     assert!(days[0].contains(", ") && days.len() == 3, "{days:?}");
     // Where the author has just spoken, the name is there for who listens only.
-    let names = "return [...document.querySelectorAll('[data-part=author]')].map((name) =>
+    let authors = "return [...document.querySelectorAll('[data-part=author]')].map((name) =>
         [name.textContent, name.parentElement.getBoundingClientRect().width > 1])";
-    let shown = alice.script(names).await;
-    assert_eq!(shown, json!([true, true, true, false, true].map(|is_seen| ("bob", is_seen))));
+    let named = alice.script(authors).await;
+    assert_eq!(named, json!([true, true, true, false, true].map(|shown| ("bob", shown))));
     alice.say("and now me").await;
     alice.say("once more").await;
     alice.shows(7).await;

@@ -171,7 +171,7 @@ impl Window {
         field.send_keys(text).await.unwrap();
     }
 
-    /// Runs a command of the `Chrome DevTools Protocol`, for what WebDriver has no words for.
+    /// Runs a command of Chromium's protocol for developers' tools, for what the driver has no words for.
     pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
         let command = json!({"cmd": command, "params": parameters});
         self.client.issue_cmd(Extension { path: "goog/cdp/execute", body: command }).await.unwrap()
