@@ -49,6 +49,7 @@ async fn what_is_said_offline_is_sent_once_and_in_order(world: World) {
     for number in 1..=3 {
         alice.say(&format!("offline {number}")).await;
     }
+    alice.until("document.querySelectorAll('[data-pending-id]').length === 3").await;
     let pending = alice.texts("[data-list=pending] [data-part=state]").await;
     assert_eq!(pending, ["Sent by itself when you are back online."; 3]);
     for number in 1..=5 {
