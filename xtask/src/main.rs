@@ -66,7 +66,7 @@ enum Task {
     Fidelity,
     /// Feed hostile input to what reads it, for a while
     Fuzz(fuzz::Fuzz),
-    /// Take the README's picture of the chat anew: docs/chat.png
+    /// Take the README's pictures of the chat and of the inspector anew: docs/*.png
     Screenshot,
     /// Make the page for a CDN: names with hashes, so that browsers may keep the files
     Site(site::Site),

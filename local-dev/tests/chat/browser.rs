@@ -1,6 +1,6 @@
 //! The page in a real browser.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -54,7 +54,6 @@ async fn two_windows_chat(world: World) {
             assert_eq!(shown.last().unwrap().1, text);
         }
     }
-    save_screenshot(&bob).await;
 
     // Who signs out sees the sign-in again; who signs in again sees what was said.
     alice.click("sign-out").await;
@@ -63,13 +62,6 @@ async fn two_windows_chat(world: World) {
     for window in [alice, bob] {
         window.has_clean_console(false).await;
         window.close().await;
-    }
-}
-
-/// Keeps the README's picture, if it is asked for.
-async fn save_screenshot(window: &Window) {
-    if let Some(file) = std::env::var_os("SCREENSHOT") {
-        std::fs::write(PathBuf::from(file), window.client.screenshot().await.unwrap()).unwrap();
     }
 }
 

@@ -21,11 +21,13 @@ crate::stories! {
     the_demo_leaves_others_alone,
 }
 
-async fn start(world: &World, url: &str) -> Process {
+/// A local-dev with the demo in the database at `url`.
+pub async fn start(world: &World, url: &str) -> Process {
     Launch::of(world).start(0, &[("DATABASE_URL", url)], ["--demo"]).await
 }
 
-async fn log_in(process: &Process, username: &str) -> User {
+/// One of the demo's users.
+pub async fn log_in(process: &Process, username: &str) -> User {
     let login = json!({"username": username, "password": PASSWORD});
     let answer = process.http.post("/auth/login", &login).await;
     assert_eq!(answer.status, 200, "{}", answer.body);

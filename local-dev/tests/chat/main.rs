@@ -71,6 +71,7 @@ mod modules;
 mod operations;
 mod outages;
 mod page;
+mod pictures;
 mod presence;
 mod processes;
 mod roles;
@@ -218,6 +219,7 @@ fn all_stories() -> impl Iterator<Item = Story> {
         browser_presence::stories(),
         browser_reading::stories(),
         inspector::stories(),
+        pictures::stories(),
         attacks::stories(),
         unicode::stories(),
     ]
