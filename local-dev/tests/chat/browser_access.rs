@@ -17,7 +17,7 @@ use crate::{
 crate::stories! {
     Needs::Axe;
     axe_finds_nothing_in_any_state;
-    Needs::Chromium;
+    Needs::ChromiumAlone;
     a_screen_reader_hears_what_is_said,
     the_keyboard_alone_will_do,
     nobody_is_notified_unless_they_asked_and_look_elsewhere

@@ -14,7 +14,7 @@ use crate::{
 };
 
 crate::stories! {
-    Needs::Chromium;
+    Needs::ChromiumAlone;
     what_is_said_offline_is_sent_once_and_in_order,
     a_tab_that_slept_past_its_tokens_life_goes_on,
     five_tabs_of_one_user_show_the_same

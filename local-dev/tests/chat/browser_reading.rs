@@ -16,7 +16,7 @@ use crate::{
 };
 
 crate::stories! {
-    Needs::Chromium;
+    Needs::ChromiumAlone;
     messages_stand_in_groups_and_days,
     links_lead_out_and_give_nothing_away,
     what_came_out_of_sight_is_counted_and_marked,

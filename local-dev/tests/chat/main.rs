@@ -152,6 +152,8 @@ pub enum Needs {
     Dsql,
     /// A browser.
     Chromium,
+    /// A browser, for what is the page's own affair: one database will do.
+    ChromiumAlone,
     /// A browser, and axe to look at the page in it.
     Axe,
     /// The functions as `cargo xtask build` makes them, for PostgreSQL.
@@ -258,7 +260,9 @@ fn main() -> ExitCode {
             Needs::InProcess | Needs::FakeTime => vec![on_sqlite(), on_postgres()],
             Needs::Postgres => vec![on_postgres(), on_bootstraps()],
             Needs::Bootstraps => vec![on_postgres()],
-            Needs::Sqlite | Needs::Node | Needs::Axe => vec![on_sqlite()],
+            Needs::Sqlite | Needs::Node | Needs::ChromiumAlone | Needs::Axe => {
+                vec![on_sqlite()]
+            }
         }
     });
     let trials: Vec<Trial> = trials.collect();
@@ -284,7 +288,7 @@ fn trial(story: &Story, database: &str, backend: Option<Backend>) -> Trial {
     let runs_bootstraps =
         story.needs == Needs::Bootstraps || matches!(backend, Some(Backend::Bootstraps(_)));
     let missing = match story.needs {
-        Needs::Chromium | Needs::Axe if Chromium::installed().is_none() => {
+        Needs::Chromium | Needs::ChromiumAlone | Needs::Axe if Chromium::installed().is_none() => {
             Some(support::browser::HINT)
         }
         Needs::Axe if !browser_access::axe_installed() => Some(browser_access::AXE_HINT),

@@ -15,7 +15,7 @@ use crate::{
 };
 
 crate::stories! {
-    Needs::Chromium;
+    Needs::ChromiumAlone;
     the_demo_looks_as_the_readme_shows,
 }
 

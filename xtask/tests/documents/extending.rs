@@ -13,16 +13,17 @@ use crate::{document::Document, root};
 const SHARED: [&str; 3] = [".fingerprint", "build", "deps"];
 
 pub fn is_followed() {
-    let place = root().join("target/extending");
-    let copy = place.join("source");
+    // Not below this repository, or Cargo would read its settings twice.
+    let place = tempfile::tempdir().unwrap();
+    let (copy, target) = (place.path().join("source"), place.path().join("target"));
     copy_sources(&copy);
-    share_dependencies(&place);
+    share_dependencies(&target);
 
     let document = Document::read(&root().join("docs/extending.md"));
     let mut steps = 0;
     for (language, block) in &document.blocks {
         match language.split_once(' ') {
-            Some((_, path)) => write_if_other(&copy.join(path), block.as_bytes()),
+            Some((_, path)) => write(&copy.join(path), block.as_bytes()),
             None if language == "diff" => apply(&copy, block),
             None => continue,
         }
@@ -42,7 +43,7 @@ pub fn is_followed() {
         // Of the whole workspace, or dependencies would be compiled anew with fewer features.
         .args(["test", "--offline", "--workspace", "--test", "chat", "--", "sqlite::edits::"])
         .current_dir(&copy)
-        .env("CARGO_TARGET_DIR", place.join("target"))
+        .env("CARGO_TARGET_DIR", target)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&tested.stdout);
@@ -51,7 +52,7 @@ pub fn is_followed() {
     assert!(said.contains("3 passed"), "{said}\n{problem}");
 }
 
-/// Copies what is, or may be, committed. What is as it was is left alone, so that the compiler need not look at it again.
+/// Copies what is, or may be, committed.
 fn copy_sources(copy: &Path) {
     let listed = Command::new("git")
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
@@ -63,14 +64,11 @@ fn copy_sources(copy: &Path) {
     for name in names.split_terminator('\0') {
         // What is deleted, but not in the index yet.
         let Ok(content) = fs::read(root().join(name)) else { continue };
-        write_if_other(&copy.join(name), &content);
+        write(&copy.join(name), &content);
     }
 }
 
-fn write_if_other(path: &Path, content: &[u8]) {
-    if fs::read(path).is_ok_and(|there| there == content) {
-        return;
-    }
+fn write(path: &Path, content: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
 }
@@ -79,7 +77,7 @@ fn apply(copy: &Path, patch: &str) {
     let mut git = Command::new("git")
         .args(["apply", "--unidiff-zero", "--whitespace=nowarn", "-"])
         .current_dir(copy)
-        // The copy is in a repository, but not of it.
+        // Wherever the copy is, it is of no repository.
         .env("GIT_CEILING_DIRECTORIES", copy.parent().unwrap())
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
@@ -92,11 +90,11 @@ fn apply(copy: &Path, patch: &str) {
 }
 
 /// Links what this test's own build has made of dependencies to where the copy is built.
-fn share_dependencies(place: &Path) {
+fn share_dependencies(target: &Path) {
     let built: PathBuf = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap().to_owned();
     let profile = built.file_name().unwrap();
     for folder in SHARED {
-        link_all(&built.join(folder), &place.join("target").join(profile).join(folder));
+        link_all(&built.join(folder), &target.join(profile).join(folder));
     }
 }
 
@@ -107,8 +105,8 @@ fn link_all(from: &Path, to: &Path) {
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
             link_all(&entry.path(), &target);
-        } else if !target.exists() {
-            // Where that can't be, it is compiled anew.
+        } else {
+            // Where that can't be, on another file system, it is compiled anew.
             fs::hard_link(entry.path(), &target).ok();
         }
     }
