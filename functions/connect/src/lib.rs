@@ -66,10 +66,11 @@ impl Connect {
             protocol: offer.protocol,
             now,
         };
-        if !store.insert_connection(&connection).await? {
-            return Err(Error::Unauthorized("The session has ended. Log in again."));
+        let added = store.insert_connection(&connection, *limit).await?;
+        let added = added.ok_or(Error::Unauthorized("The session has ended. Log in again."))?;
+        if added.has_listeners {
+            presence.joined(connection.username).await;
         }
-        presence.joined(connection.username).await;
         Ok(offer.protocol)
     }
 }

@@ -107,7 +107,7 @@ impl Speaker {
             protocol: Protocol::ChatV1,
             now,
         };
-        store.insert_connection(&new).await?;
+        store.insert_connection(&new, None).await?;
         Ok(Self { username, session, connection_id })
     }
 

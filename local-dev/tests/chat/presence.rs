@@ -43,6 +43,7 @@ crate::stories! {
     a_disconnect_that_is_lost_is_found_by_who_asks;
     Needs::Postgres;
     presence_takes_few_round_trips,
+    among_plain_sockets_it_takes_none,
 }
 
 /// Longer than a connection is taken to live without a look, and than its handshake may take.
@@ -426,4 +427,24 @@ async fn presence_takes_few_round_trips(mut world: World) {
     }
     // One to know whether it is to be passed on, one to read the connections; who is online takes one with the session.
     assert_eq!([writing, asking], [2, 1]);
+}
+
+async fn among_plain_sockets_it_takes_none(mut world: World) {
+    let proxy = Proxy::before(world.database_url()).await;
+    world.restart_with("DATABASE_URL", proxy.url()).await;
+    let (alice, bob) = (world.user("alice").await, world.user("bob").await);
+    let _stays = world.connect_plain(&alice).await;
+    let (mut coming, mut going) = (u32::MAX, u32::MAX);
+    for _ in 0..20 {
+        let before = proxy.turns();
+        let socket = world.connect_plain(&bob).await;
+        coming = coming.min(proxy.turns() - before);
+        let before = proxy.turns();
+        socket.close().await;
+        let is_forgotten = async || world.connection_ids().await.len() == 1;
+        world.until("the connection is forgotten", is_forgotten).await;
+        going = going.min(proxy.turns() - before);
+    }
+    // The row is written, and it is deleted: as without presence.
+    assert_eq!([coming, going], [1, 1]);
 }

@@ -82,6 +82,14 @@ async fn use_function(
         let is_so = async || world.dsql().denied() > 0 || world.connection_ids().await.is_empty();
         world.until(what, is_so).await;
     };
+    // Where nobody listens, nobody is told who has left.
+    let listener = match name {
+        "refresh" | "logout" | "broadcast" => {
+            let bob = world.log_in("bob").await;
+            world.handshake(&bob.access).open().await.ok()
+        }
+        _ => None,
+    };
     // Who is to be told, found gone and forgotten.
     let id = BASE64_STANDARD.encode(format!("{number:011}"));
     let die_silently = async |access: &str, username: &str| {
@@ -128,6 +136,9 @@ async fn use_function(
         }
         "login" => {}
         name => panic!("nobody uses {name}"),
+    }
+    if let Some(listener) = listener {
+        listener.close().await;
     }
     is_over().await;
     world.delete_connections().await;

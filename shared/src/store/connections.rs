@@ -39,6 +39,13 @@ pub struct NewConnection<'a> {
     pub now: UnixMillis,
 }
 
+/// A connection that was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// Whether there is anybody to tell of it.
+    pub has_listeners: bool,
+}
+
 /// A connection that a message may have to reach.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow, Deserialize)]
 pub struct Recipient {
@@ -74,6 +81,11 @@ impl Stretch<'_> {
     pub const NUMBER_MAX: usize = 31;
 }
 
+/// A limit on rows, to which one can still be added; without one, none.
+pub(super) fn rows_max(limit: Option<usize>) -> i64 {
+    limit.map_or(0, |limit| i64::try_from(limit).unwrap_or(i64::MAX - 1))
+}
+
 /// SQLite has no other truth.
 pub(super) fn zero_or_one<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -82,28 +94,39 @@ pub(super) fn zero_or_one<'de, D: Deserializer<'de>>(
 }
 
 impl Store {
-    /// Adds a connection if its session lives, and says whether it does.
+    /// Adds a connection if its session lives; `None` if it doesn't. There are listeners if another connection speaks `chat.v1`, and
+    /// the table has at most `limit` rows.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn insert_connection(&self, connection: &NewConnection<'_>) -> Result<bool> {
-        let rows = with_db!(self.writer, |db| {
-            sqlx::query(
+    pub async fn insert_connection(
+        &self,
+        connection: &NewConnection<'_>,
+        limit: Option<usize>,
+    ) -> Result<Option<Added>> {
+        let added: Option<bool> = with_db!(self.writer, |db| {
+            sqlx::query_scalar(
                 "insert into connections (connection_id, username, session_id, protocol, connected_at)
                  select $1, username, id, $4, $5 from sessions
                  where id = $2 and username = $3 and revoked_at is null and expires_at > $5
-                 on conflict (connection_id) do update set connected_at = excluded.connected_at",
+                 on conflict (connection_id) do update set connected_at = excluded.connected_at
+                 returning (select count(*) from (select 1 from connections limit $6 + 1) few) <= $6
+                     and exists (
+                         select 1 from connections other
+                         where other.protocol = $7 and other.connection_id <> $1
+                     )",
             )
             .bind(connection.id)
             .bind(connection.session)
             .bind(connection.username)
             .bind(connection.protocol.as_str())
             .bind(connection.now)
-            .execute(db)
+            .bind(rows_max(limit))
+            .bind(Protocol::CHAT_V1)
+            .fetch_optional(db)
             .await
-            .map(|done| done.rows_affected())
         })?;
-        Ok(rows == 1)
+        Ok(added.map(|has_listeners| Added { has_listeners }))
     }
 
     /// Up to `limit` connections of the hull of `stretches`, in the database's order of ids; from the beginning, or after the
@@ -216,10 +239,10 @@ impl Store {
         self.forget(ids, now.minus(HANDSHAKE_MAX), limit, now).await
     }
 
-    /// Forgets connections that were opened until then, in one statement (per thousand) if nobody wants to know whose last ones
-    /// they were, or there are too many rows to look that up among.
+    /// Forgets connections that were opened until then. Where nobody listens, or there are too many rows to look up whose last ones
+    /// they were, in one statement (per thousand).
     ///
-    /// Else in two, so that of connections that end at the same moment exactly one is found to be the last: each is marked as
+    /// Else in two more, so that of connections that end at the same moment exactly one is found to be the last: each is marked as
     /// dead first, and then whoever deletes what is marked can tell, since he sees the marks of all who came before him, and
     /// a row is deleted once. What is marked and not deleted is removed by the next broadcast, like any dead row.
     async fn forget(
@@ -231,12 +254,12 @@ impl Store {
     ) -> Result<Vec<Username>> {
         let mut left = Vec::new();
         for ids in ids.chunks(DELETE_MAX) {
-            let owners = match limit {
-                Some(limit) => self.mark_as_dead(ids, opened_by, limit).await?,
-                None => Vec::new(),
-            };
+            let is_done = self.delete(ids, opened_by, limit).await?;
+            let Some(limit) = limit.filter(|_| !is_done) else { continue };
+            let owners = self.mark_as_dead(ids, opened_by, limit).await?;
             if owners.is_empty() {
-                self.delete(ids, opened_by).await?;
+                // They were forgotten already, or the room has just become too large.
+                self.delete(ids, opened_by, None).await?;
             } else {
                 left.extend(self.delete_dead_of(&owners, now).await?);
             }
@@ -244,8 +267,15 @@ impl Store {
         Ok(left)
     }
 
-    async fn delete(&self, ids: &[String], opened_by: UnixMillis) -> Result<()> {
-        with_db!(self.writer, |db| {
+    /// Deletes connections, unless another one speaks `chat.v1` and the table has at most `limit` rows. Says whether it did.
+    async fn delete(
+        &self,
+        ids: &[String],
+        opened_by: UnixMillis,
+        limit: Option<usize>,
+    ) -> Result<bool> {
+        let limit = rows_max(limit);
+        let deleted = with_db!(self.writer, |db| {
             let mut query =
                 sqlx::QueryBuilder::new("delete from connections where connected_at <= ");
             query.push_bind(opened_by).push(" and connection_id in (");
@@ -253,9 +283,17 @@ impl Store {
             for id in ids {
                 list.push_bind(id);
             }
-            query.push(")").build().execute(db).await.map(drop)
+            query.push(") and not ((select count(*) from (select 1 from connections limit ");
+            query.push_bind(limit + 1).push(NOT_A_CONSTANT).push(") few) <= ").push_bind(limit);
+            query.push(" and exists (select 1 from connections other where other.protocol = ");
+            query.push_bind(Protocol::CHAT_V1).push(" and other.connection_id not in (");
+            let mut list = query.separated(", ");
+            for id in ids {
+                list.push_bind(id);
+            }
+            query.push(")))").build().execute(db).await.map(|done| done.rows_affected())
         })?;
-        Ok(())
+        Ok(deleted > 0)
     }
 
     /// Makes connections as old as can be, and says whose they are: nobody's, if the table has more than `limit` rows.
@@ -265,7 +303,7 @@ impl Store {
         opened_by: UnixMillis,
         limit: usize,
     ) -> Result<Vec<Username>> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX - 1);
+        let limit = rows_max(Some(limit));
         Ok(with_db!(self.writer, |db| {
             let mut query = sqlx::QueryBuilder::new(
                 "update connections set connected_at = 0

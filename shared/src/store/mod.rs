@@ -23,7 +23,7 @@ mod users;
 
 use std::{sync::Arc, time::Duration};
 
-pub use connections::{CONNECTION_LIFE_MAX, NewConnection, Recipient, Stretch};
+pub use connections::{Added, CONNECTION_LIFE_MAX, NewConnection, Recipient, Stretch};
 pub use login_failures::Attempts;
 pub use messages::{Appended, Drafts, Outcome, Page, PageRequest};
 pub use migrations::{Database, Status};

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{
     CONNECTION_LIFE_MAX, Database, Store,
-    connections::{HANDSHAKE_MAX, zero_or_one},
+    connections::{HANDSHAKE_MAX, rows_max, zero_or_one},
     rows::{NOT_A_CONSTANT, Rows},
     with_db,
 };
@@ -69,7 +69,7 @@ impl Store {
     /// When the database fails.
     pub async fn members(&self, limit: usize, now: UnixMillis) -> Result<Option<Vec<Member>>> {
         // One more tells that there are too many.
-        let one_more = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
+        let one_more = rows_max(Some(limit)) + 1;
         let members: Vec<Member> = with_db!(self.reader, |db| {
             let mut query = db.query("connection_id, username, protocol");
             query.push(
@@ -102,8 +102,7 @@ impl Store {
             Database::Postgres => " collate \"C\"",
             Database::Dsql | Database::Sqlite => "",
         };
-        let check_limit =
-            check_limit.map_or(0, |limit| i64::try_from(limit).unwrap_or(i64::MAX - 1));
+        let check_limit = rows_max(check_limit);
         // There is a row if the session lives, even if nobody comes after that name, so that all of it takes one query.
         let mut rows: Vec<OnlineRow> = with_db!(self.reader, |db| {
             let mut query = db.query("count, has_unchecked, username");
@@ -153,7 +152,7 @@ impl Store {
         limit: usize,
         now: UnixMillis,
     ) -> Result<bool> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX - 1);
+        let limit = rows_max(Some(limit));
         // SQLite counts while it notes, so sees fewer; there, nobody else is at it.
         let seen: Vec<i64> = with_db!(self.writer, |db| {
             sqlx::query_scalar(
@@ -204,7 +203,7 @@ impl Store {
         limit: usize,
         now: UnixMillis,
     ) -> Result<Option<Username>> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX - 1);
+        let limit = rows_max(Some(limit));
         Ok(with_db!(self.writer, |db| {
             sqlx::query_scalar(
                 "insert into send_rates (username, sent_lately, typed_at)

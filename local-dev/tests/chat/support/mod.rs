@@ -463,7 +463,7 @@ impl World {
             protocol: Protocol::ChatV1,
             now: self.clock.clock().now(),
         };
-        assert!(self.store.insert_connection(&connection).await.unwrap());
+        assert!(self.store.insert_connection(&connection, None).await.unwrap().is_some());
     }
 
     /// Stores what the owner of a connection says at an instant.
