@@ -110,21 +110,7 @@ async fn use_function(
         "refresh" => replay(world, &refresh).await,
         "logout" => drop(http.post("/auth/logout", &json!({"refresh_token": refresh})).await),
         "connect" | "message" | "disconnect" => {
-            if let Ok(mut socket) = world.handshake(&access).open().await {
-                if name == "message" {
-                    socket.say("hello", &number.to_string()).await;
-                    socket.next_frame().await;
-                    let is_alone = async || {
-                        world.dsql().denied() > 0 || world.connection_ids().await.len() == 1
-                    };
-                    world.until("the other is forgotten, or that is denied", is_alone).await;
-                }
-                if name == "disconnect" {
-                    // Likewise, who has left.
-                    die_silently(&world.log_in("bob").await.access, "bob").await;
-                }
-                socket.close().await;
-            }
+            use_socket(world, name, &access, number, die_silently).await;
         }
         "broadcast" => {
             let draft = Draft { text: Text::parse("hello").unwrap(), client_id: None };
@@ -142,6 +128,29 @@ async fn use_function(
     }
     is_over().await;
     world.delete_connections().await;
+}
+
+/// Opens a socket and closes it, and says something in between if that is to be tried.
+async fn use_socket(
+    world: &World,
+    name: &str,
+    access: &str,
+    number: u32,
+    die_silently: impl AsyncFn(&str, &str),
+) {
+    let Ok(mut socket) = world.handshake(access).open().await else { return };
+    if name == "message" {
+        socket.say("hello", &number.to_string()).await;
+        socket.next_frame().await;
+        let is_alone =
+            async || world.dsql().denied() > 0 || world.connection_ids().await.len() == 1;
+        world.until("the other is forgotten, or that is denied", is_alone).await;
+    }
+    if name == "disconnect" {
+        // Only others are told who has left.
+        die_silently(&world.log_in("bob").await.access, "bob").await;
+    }
+    socket.close().await;
 }
 
 /// Presents a refresh token until it is too old, which ends its session.
