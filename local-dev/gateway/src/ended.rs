@@ -3,12 +3,11 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use serde::Deserialize;
 
 use crate::{
     function::FunctionError,
     inspector::status,
-    journal::{Entry, Start},
+    journal::{self, Entry, Start},
     redaction::redact_text,
 };
 
@@ -67,19 +66,6 @@ impl Ended<'_> {
 
     /// The connection that the event was about.
     pub fn connection_id(&self) -> Option<String> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Event {
-            request_context: Context,
-        }
-
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Context {
-            connection_id: String,
-        }
-
-        let event: Event = serde_json::from_slice(&self.entry.record().call.event).ok()?;
-        Some(event.request_context.connection_id)
+        journal::connection_id(&self.entry.record().call.event)
     }
 }
