@@ -136,6 +136,7 @@ impl RunningGateway {
         let now = Moment::now();
         let mut encoder = Encoder { gateway: self, encoded: Vec::new() };
         let mut told = Vec::new();
+        let is_faulty = self.faults.are_set();
         let known = self.connections.lock();
         let answers = posts.into_iter().map(|(id, text)| {
             if !self.requests.admit() {
@@ -146,7 +147,8 @@ impl RunningGateway {
                 Ok(frame) => frame,
                 Err(answer) => return self.refused_call(id, answer),
             };
-            if let Some(answer) = self.post_fault()
+            if is_faulty
+                && let Some(answer) = self.post_fault()
                 && identifier::is_well_formed(id)
             {
                 return answer;

@@ -202,6 +202,11 @@ impl FaultSwitch {
         share.is_some_and(|share| rand::random::<f64>() < share)
     }
 
+    /// Whether there are any.
+    pub(crate) fn are_set(&self) -> bool {
+        !self.0.read().unwrap_or_else(PoisonError::into_inner).0.is_empty()
+    }
+
     /// Waits as long as `fault` says.
     pub(crate) async fn delay(&self, fault: Fault, function: Option<&str>) {
         if let Some(delay) = self.delay_of(fault, function) {

@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Deserializer};
 
+#[cfg(feature = "sqlite")]
+use super::together::Interrupted;
 use super::{
     Store,
     rows::{NOT_A_CONSTANT, Rows},
@@ -62,6 +64,14 @@ pub struct Recipient {
     pub session_ended: bool,
     /// In which of the stretches that were asked for it is: the first is the lowest bit.
     pub stretches: i32,
+}
+
+/// The beginning of the whole table, which is asked for once for each message.
+#[cfg(feature = "sqlite")]
+#[derive(Debug)]
+pub(super) struct FirstPage {
+    limit: usize,
+    now: UnixMillis,
 }
 
 /// A stretch of the table of connections, in the database's order of ids.
@@ -145,11 +155,45 @@ impl Store {
         now: UnixMillis,
     ) -> Result<Vec<Recipient>> {
         assert!((1..=Stretch::NUMBER_MAX).contains(&stretches.len()), "there are too many");
+        #[cfg(feature = "sqlite")]
+        if self.is_sqlite() && stretches == [Stretch::ALL] && ended.is_none() {
+            let asked = self.first_page_together(FirstPage { limit, now });
+            if let Some(recipients) = asked.await? {
+                return Ok(recipients);
+            }
+        }
+        Ok(self.read_recipients(stretches, ended, limit, now).await?)
+    }
+
+    /// The first page, read for all who wait for it; `None` if it couldn't be.
+    #[cfg(feature = "sqlite")]
+    async fn first_page_together(&self, page: FirstPage) -> Result<Option<Vec<Recipient>>> {
+        let asking = self.first_pages.ask(page, async |pages| {
+            let mut answers = vec![None; pages.len()];
+            let first = FirstPage { limit: pages[0].limit, now: pages[pages.len() - 1].now };
+            let read = self.read_recipients(&[Stretch::ALL], None, first.limit, first.now).await;
+            if let Ok(recipients) = read {
+                let same = pages.iter().zip(&mut answers);
+                same.filter(|(page, _answer)| page.limit == first.limit)
+                    .for_each(|(_page, answer)| *answer = Some(recipients.clone()));
+            }
+            answers
+        });
+        Ok(super::in_time(async { asking.await.map_err(|Interrupted| super::no_answer()) }).await?)
+    }
+
+    async fn read_recipients(
+        &self,
+        stretches: &[Stretch<'_>],
+        ended: Option<&str>,
+        limit: usize,
+        now: UnixMillis,
+    ) -> sqlx::Result<Vec<Recipient>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         // Only the database knows its order of ids.
         let [least, greatest] =
             if self.is_sqlite() { ["min", "max"] } else { ["least", "greatest"] };
-        Ok(with_db!(self.reader, |db| {
+        with_db!(self.reader, |db| {
             let mut query =
                 db.query("connection_id, protocol, connected_at, session_ended, stretches");
             query.push(
@@ -187,7 +231,7 @@ impl Store {
             }
             query.push(" order by c.connection_id limit ").push_bind(limit).push(NOT_A_CONSTANT);
             db.fetch(query).await
-        })?)
+        })
     }
 
     /// Where the table is to be cut into stretches of `size` connections: the last connection of each but the last stretch.

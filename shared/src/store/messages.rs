@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+#[cfg(feature = "sqlite")]
+use super::together::Interrupted;
 use super::{
     Again, CONNECTION_LIFE_MAX, Store,
     rows::{NOT_A_CONSTANT, Rows},
@@ -176,6 +178,13 @@ impl Store {
         now: UnixMillis,
     ) -> Result<Option<Appended>> {
         let window = rate.map(|rate| Window::ending(now, rate));
+        #[cfg(feature = "sqlite")]
+        if let super::Pool::Sqlite(writer) = &self.writer {
+            let frame = on_sqlite::Frame::new(connection_id, drafts, window, now);
+            if let Some(appended) = self.append_together(writer, frame).await? {
+                return Ok(appended);
+            }
+        }
         let has_key = drafts.chat_v1.is_some_and(|draft| draft.client_id.is_some());
         // The same `client_id` may be stored by another connection at the same instant: next time it is found.
         let again = Again::or(super::is_unique_violation).if_repeatable(has_key);
@@ -183,6 +192,26 @@ impl Store {
             db.append(connection_id, drafts, window, now).await
         });
         Ok(appended?)
+    }
+
+    /// Stores what is said in the same transaction as all else that waits for that; `None` if nothing of it could be stored.
+    #[cfg(feature = "sqlite")]
+    async fn append_together(
+        &self,
+        writer: &super::sqlite::Connections,
+        frame: on_sqlite::Frame,
+    ) -> Result<Option<Option<Appended>>> {
+        let asking = self.appends.ask(frame, async |frames| {
+            let mut answers = Vec::with_capacity(frames.len());
+            for frames in frames.chunks(on_sqlite::FRAMES_MAX) {
+                match writer.run(async |db| on_sqlite::append_all(db, frames).await).await {
+                    Ok(appended) => answers.extend(appended.into_iter().map(Some)),
+                    Err(_) => answers.extend(frames.iter().map(|_frame| None)),
+                }
+            }
+            answers
+        });
+        Ok(super::in_time(async { asking.await.map_err(|Interrupted| super::no_answer()) }).await?)
     }
 
     /// The messages with these numbers, as far as there are such, in any order.
@@ -315,86 +344,103 @@ mod on_postgres {
 /// The same in a few statements, since SQLite cannot modify data inside of a `with`. They are one text: each text is a way to
 /// the connection's thread and back, which costs more than the statements.
 #[cfg(feature = "sqlite")]
-mod on_sqlite {
+pub(super) mod on_sqlite {
+    use std::{fmt::Write as _, sync::LazyLock};
+
     use sqlx::{FromRow, Row as _, SqliteConnection, sqlite::SqliteRow};
 
-    use super::{Append, Appended, AppendedRow, CONNECTION_LIFE_MAX, Drafts, UnixMillis, Window};
+    use super::{
+        Append, Appended, AppendedRow, CONNECTION_LIFE_MAX, Draft, Drafts, UnixMillis, Window,
+    };
 
-    /// Whose connection it is, if it lives. Its parameters: connection, oldest living connection, now.
-    macro_rules! author {
-        () => {
-            "connections c join sessions s on s.id = c.session_id
-             where c.connection_id = $1 and c.connected_at > $2
-                 and s.revoked_at is null and s.expires_at > $3"
-        };
+    /// How many are stored in one transaction.
+    pub(in crate::store) const FRAMES_MAX: usize = 16;
+
+    /// What somebody says.
+    #[derive(Debug)]
+    pub(in crate::store) struct Frame {
+        connection_id: String,
+        plain: Option<Draft>,
+        chat_v1: Option<Draft>,
+        window: Option<Window>,
+        now: UnixMillis,
     }
 
-    /// The draft in the sender's protocol: plain text, text of `chat.v1`.
-    macro_rules! text {
-        () => {
-            "case c.protocol when 'chat.v1' then $5 else $4 end"
-        };
+    impl Frame {
+        pub(super) fn new(
+            connection_id: &str,
+            Drafts { plain, chat_v1 }: Drafts<'_>,
+            window: Option<Window>,
+            now: UnixMillis,
+        ) -> Self {
+            let connection_id = connection_id.to_owned();
+            Self { connection_id, plain: plain.cloned(), chat_v1: chat_v1.cloned(), window, now }
+        }
+
+        fn drafts(&self) -> Drafts<'_> {
+            Drafts { plain: self.plain.as_ref(), chat_v1: self.chat_v1.as_ref() }
+        }
     }
 
-    /// The key of a draft in `chat.v1`.
-    macro_rules! client_id {
-        () => {
-            "case c.protocol when 'chat.v1' then $6 end"
-        };
-    }
+    /// The statements for one frame. `author` is whose connection it is, if it lives; `text` the draft in its protocol, and
+    /// `key` the key of one in `chat.v1`. `changes()` is how many rows the last statement changed that could change some. The
+    /// first row tells whether the message was admitted; the second, if there is an author, what has come of it.
+    const OF_FRAME: &str = "
+        insert into send_rates (username, sent_lately)
+        select c.username, $7 from {author} and $8 > 0 and {text} is not null
+        on conflict (username) do update
+        set sent_lately = substr(sent_lately || excluded.sent_lately, -$8)
+        where length(sent_lately) < $8
+            or substr(substr(sent_lately, -$8), 1, length($7)) <= $9;
+        select $8 = 0 or changes() > 0;
+        update message_sequence set last_id = last_id + 1
+        where ($8 = 0 or changes() > 0) and exists (
+            select 1 from {author} and {text} is not null and not exists (
+                select 1 from messages m where m.username = c.username and m.client_id = {key}
+            )
+        );
+        insert into messages (id, username, text, client_id, sent_at)
+        select (select last_id from message_sequence), c.username, {text}, {key}, $3
+        from {author} and changes() > 0;
+        select c.protocol, c.username, m.id, m.text, m.client_id, m.sent_at, r.sent_lately
+        from connections c join sessions s on s.id = c.session_id
+            left join messages m on m.id = coalesce(
+                case when changes() > 0 then (select last_id from message_sequence) end,
+                (select id from messages k where k.username = c.username and k.client_id = {key})
+            )
+            left join send_rates r on r.username = c.username
+        where c.connection_id = $1 and c.connected_at > $2
+            and s.revoked_at is null and s.expires_at > $3;";
 
-    /// The write lock is taken at once: upgrading a read lock later could fail. `changes()` is
-    /// how many rows the last statement changed that could change some. The first row tells whether the message was admitted;
-    /// the second, if there is an author, what has come of it.
-    const STATEMENTS: &str = concat!(
-        "begin immediate;
-         insert into send_rates (username, sent_lately)
-         select c.username, $7 from ",
-        author!(),
-        " and $8 > 0 and ",
-        text!(),
-        " is not null
-         on conflict (username) do update
-         set sent_lately = substr(sent_lately || excluded.sent_lately, -$8)
-         where length(sent_lately) < $8
-             or substr(substr(sent_lately, -$8), 1, length($7)) <= $9;
-         select $8 = 0 or changes() > 0;
-         update message_sequence set last_id = last_id + 1
-         where ($8 = 0 or changes() > 0) and exists (
-             select 1 from ",
-        author!(),
-        " and ",
-        text!(),
-        " is not null and not exists (
-                 select 1 from messages m
-                 where m.username = c.username and m.client_id = ",
-        client_id!(),
-        "
-             )
-         );
-         insert into messages (id, username, text, client_id, sent_at)
-         select (select last_id from message_sequence), c.username, ",
-        text!(),
-        ", ",
-        client_id!(),
-        ", $3
-         from ",
-        author!(),
-        " and changes() > 0;
-         select c.protocol, c.username, m.id, m.text, m.client_id, m.sent_at, r.sent_lately
-         from connections c join sessions s on s.id = c.session_id
-             left join messages m on m.id = coalesce(
-                 case when changes() > 0 then (select last_id from message_sequence) end,
-                 (select id from messages k
-                  where k.username = c.username and k.client_id = ",
-        client_id!(),
-        ")
-             )
-             left join send_rates r on r.username = c.username
-         where c.connection_id = $1 and c.connected_at > $2
-             and s.revoked_at is null and s.expires_at > $3;
-         commit"
-    );
+    const AUTHOR: &str = "connections c join sessions s on s.id = c.session_id
+        where c.connection_id = $1 and c.connected_at > $2
+            and s.revoked_at is null and s.expires_at > $3";
+
+    /// How many parameters a frame has, with numbers of one digit.
+    const PARAMETERS: usize = 9;
+
+    /// The transactions that store 1, 2, 3 … frames. The write lock is taken at once: upgrading a read lock later could fail.
+    static TRANSACTIONS: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let of_first = OF_FRAME
+            .replace("{author}", AUTHOR)
+            .replace("{text}", "case c.protocol when 'chat.v1' then $5 else $4 end")
+            .replace("{key}", "case c.protocol when 'chat.v1' then $6 end");
+        // Each has parameters of its own: those of the second are $10 to $18.
+        let of = |place: usize| {
+            let mut pieces = of_first.split('$');
+            let mut text = pieces.next().unwrap_or_default().to_owned();
+            for piece in pieces {
+                let (number, rest) = piece.split_at(1);
+                let number: usize = number.parse().expect("a parameter's number has one digit");
+                write!(text, "${}{rest}", place * PARAMETERS + number).expect("it is a string");
+            }
+            text
+        };
+        let transaction = |frames: usize| {
+            format!("begin immediate;{}\ncommit", (0..frames).map(of).collect::<String>())
+        };
+        (1..=FRAMES_MAX).map(transaction).collect()
+    });
 
     impl Append for SqliteConnection {
         async fn append(
@@ -404,12 +450,29 @@ mod on_sqlite {
             window: Option<Window>,
             now: UnixMillis,
         ) -> sqlx::Result<Option<Appended>> {
-            let query = sqlx::query(STATEMENTS);
-            let query = bind!(query, connection_id, drafts, window, now);
-            let rows: Vec<SqliteRow> = query.fetch_all(self).await?;
-            let [admitted, row] = &*rows else { return Ok(None) };
-            let is_admitted = admitted.try_get(0)?;
-            Ok(Some(AppendedRow::from_row(row)?.read(drafts, is_admitted, window, now)))
+            let frame = Frame::new(connection_id, drafts, window, now);
+            Ok(append_all(self, &[frame]).await?.pop().flatten())
         }
+    }
+
+    /// Stores up to [`FRAMES_MAX`] frames, or none of them, and says what has come of each.
+    pub(super) async fn append_all(
+        connection: &mut SqliteConnection,
+        frames: &[Frame],
+    ) -> sqlx::Result<Vec<Option<Appended>>> {
+        let mut query = sqlx::query(&*TRANSACTIONS[frames.len() - 1]);
+        for frame in frames {
+            query = bind!(query, &frame.connection_id, frame.drafts(), frame.window, frame.now);
+        }
+        let rows: Vec<SqliteRow> = query.fetch_all(connection).await?;
+        let mut rows = rows.into_iter().peekable();
+        let appended = frames.iter().map(|frame| {
+            let admitted = rows.next().ok_or(sqlx::Error::RowNotFound)?;
+            let Some(row) = rows.next_if(|row| row.len() > 1) else { return Ok(None) };
+            let row = AppendedRow::from_row(&row)?;
+            let is_admitted = admitted.try_get(0)?;
+            Ok(Some(row.read(frame.drafts(), is_admitted, frame.window, frame.now)))
+        });
+        appended.collect()
     }
 }

@@ -18,6 +18,8 @@ mod send_rates;
 mod sessions;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqlite")]
+mod together;
 mod trouble;
 mod users;
 
@@ -34,6 +36,8 @@ pub use trouble::Trouble;
 
 use aws_credential_types::Credentials;
 
+#[cfg(feature = "sqlite")]
+use self::together::Together;
 use crate::{backoff::jitter, error::Error, settings::SettingError};
 
 /// How long a statement or transaction may take, the way to a connection and all further tries included, before the
@@ -94,13 +98,18 @@ macro_rules! with_db {
                 }
             }
         };
-        let answer = tokio::time::timeout(crate::store::STATEMENT_TIME_MAX, attempts);
-        crate::invocation::time(crate::metrics::Time::Store, answer)
-            .await
-            .unwrap_or_else(|_elapsed| Err(crate::store::no_answer()))
+        crate::store::in_time(attempts).await
     }};
 }
 use with_db;
+
+/// Waits for the database as long as it may take, and measures it.
+async fn in_time<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    let answer = tokio::time::timeout(STATEMENT_TIME_MAX, answer);
+    crate::invocation::time(crate::metrics::Time::Store, answer)
+        .await
+        .unwrap_or_else(|_elapsed| Err(no_answer()))
+}
 
 /// The database.
 #[derive(Clone, Debug)]
@@ -109,6 +118,10 @@ pub struct Store {
     reader: Pool,
     /// Writes. On SQLite a single connection: writers queue fairly here instead of polling each other's lock.
     writer: Pool,
+    #[cfg(feature = "sqlite")]
+    appends: Arc<Together<messages::on_sqlite::Frame, Option<Appended>>>,
+    #[cfg(feature = "sqlite")]
+    first_pages: Arc<Together<connections::FirstPage, Vec<Recipient>>>,
 }
 
 impl Store {
@@ -187,7 +200,7 @@ impl Store {
     #[cfg(feature = "postgres")]
     fn postgres(server: postgres::Server, connections_max: u32) -> Self {
         let pool = Arc::new(postgres::Connections::new(server, connections_max));
-        Self { reader: Pool::Postgres(Arc::clone(&pool)), writer: Pool::Postgres(pool) }
+        Self::of(Pool::Postgres(Arc::clone(&pool)), Pool::Postgres(pool))
     }
 
     #[cfg(feature = "sqlite")]
@@ -205,7 +218,18 @@ impl Store {
         let pool = |connections_max| {
             Pool::Sqlite(Arc::new(sqlite::Connections::new(options.clone(), connections_max)))
         };
-        Self { reader: pool(connections_max), writer: pool(1) }
+        Self::of(pool(connections_max), pool(1))
+    }
+
+    fn of(reader: Pool, writer: Pool) -> Self {
+        Self {
+            reader,
+            writer,
+            #[cfg(feature = "sqlite")]
+            appends: Arc::new(Together::new("(stored in the transaction of another message)")),
+            #[cfg(feature = "sqlite")]
+            first_pages: Arc::new(Together::new("(read with the connections for another message)")),
+        }
     }
 
     /// Whether the database is SQLite, so not for production.

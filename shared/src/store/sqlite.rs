@@ -46,6 +46,17 @@ impl Connections {
         Ok(Lease { home: self, connection: Some(connection), _permit: permit })
     }
 
+    /// Runs a statement, or several, on a connection that nobody else uses.
+    pub(super) async fn run<T>(
+        &self,
+        statement: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>,
+    ) -> sqlx::Result<T> {
+        let mut lease = self.acquire().await?;
+        let outcome = statement(&mut lease).await;
+        lease.give_back_after(&outcome);
+        outcome
+    }
+
     /// Waits until every connection is back, then closes them all.
     pub(super) async fn close(&self) {
         if let Ok(all) = self.permits.acquire_many(self.size).await {
