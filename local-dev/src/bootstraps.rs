@@ -9,8 +9,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use gateway::{Function, FunctionError, Invocation, Start, WeakEntry};
+use gateway::{Entry, Function, FunctionError, Invocation, Start, WeakEntry};
 use lambda::{Account, Config, ConfigError, InvokeError, LogSink, Outcome, Report};
+
+use crate::statement;
 
 /// How bootstraps are run.
 #[derive(Clone, Debug)]
@@ -112,8 +114,9 @@ async fn invoke(
 ) -> Result<Bytes, FunctionError> {
     let Invocation { id, event, entry } = invocation;
     remember(entries, id.clone(), entry.downgrade());
-    let outcome =
-        function.invoke(lambda::Invocation { request_id: id, event, trace_id: None }).await;
+    // What the function sends to the gateway names its trace, so it is shown with the invocation.
+    let trace_id = Some(entry.trace_header());
+    let outcome = function.invoke(lambda::Invocation { request_id: id, event, trace_id }).await;
     let Outcome { result, cold, instance, .. } = outcome;
     if instance.is_some() {
         entry.started(if cold { Start::Cold } else { Start::Warm });
@@ -145,14 +148,32 @@ fn remember(entries: &Entries, id: String, entry: WeakEntry) {
 fn log(entries: Entries) -> LogSink {
     Arc::new(move |record| {
         let lambda::Record { function, instance, request_id, entry } = record;
+        let mut shown_with = request_id.and_then(|id| find(&entries, id));
+        if let lambda::Entry::Line { text, .. } = entry
+            && let Some(line) = statement::Line::parse(text)
+        {
+            let is_logged = line.is_logged();
+            if let Some(entry) = find(&entries, &line.request_id).filter(Entry::has_steps) {
+                line.statement.tell(&entry);
+                shown_with = None;
+            }
+            if !is_logged {
+                return;
+            }
+        }
         let line = describe(entry);
         tracing::info!(function, instance, invocation_id = request_id, "{line}");
-        let entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = entries.iter().rev().find(|(id, _)| Some(id.as_str()) == *request_id);
-        if let Some(entry) = entry.and_then(|(_, entry)| entry.upgrade()) {
+        if let Some(entry) = shown_with {
             entry.say(line);
         }
     })
+}
+
+/// What is remembered of an invocation, if it still is.
+fn find(entries: &Entries, id: &str) -> Option<Entry> {
+    let entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
+    let (_id, entry) = entries.iter().rev().find(|(own, _)| own == id)?;
+    entry.upgrade()
 }
 
 /// What there is to say, in Lambda's own words.

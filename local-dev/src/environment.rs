@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use shared::settings::Lookup;
 use template::Variable;
 
-use crate::{certificate::Certificate, queues::ENDPOINT_VARIABLE};
+use crate::{certificate::Certificate, queues::ENDPOINT_VARIABLE, statement};
 
 /// The name under which the variables for all functions stand. The format of the file is SAM's.
 const ALL: &str = "Parameters";
@@ -63,6 +63,8 @@ pub struct Environment {
     pub certificate: Certificate,
     /// Where the gateway is, as `host:port`.
     pub authority: String,
+    /// Whether the functions are this chat's, which can be asked to tell of their SQL statements.
+    pub is_chat: bool,
 }
 
 impl Environment {
@@ -84,6 +86,9 @@ impl Environment {
             }
         }
         variables.extend(self.env_vars.of(function));
+        if self.is_chat {
+            statement::ask_for(&mut variables);
+        }
         variables.into_iter().collect()
     }
 
@@ -165,6 +170,7 @@ Resources:
             credentials: Credentials::default(),
             certificate: Certificate::generate(&[]).expect("it can be kept"),
             authority: "127.0.0.1:3000".to_owned(),
+            is_chat: false,
         };
         let template = template::read(TEMPLATE, &template::Options::default()).expect("it is good");
         let is_own = |(name, _): &(String, String)| {

@@ -9,7 +9,6 @@ use std::{
     io,
     panic::Location,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use gateway::Entry;
@@ -33,6 +32,8 @@ use tracing_subscriber::{
     layer::{Context, Filter},
     registry::LookupSpan,
 };
+
+use crate::statement::{self, Statement};
 
 tokio::task_local! {
     static CURRENT: Current;
@@ -122,9 +123,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What sqlx says of each statement, with the placeholders in it and without the values, when it has been carried out.
-const STATEMENTS: &str = "sqlx::query";
-
 /// Shows what a function logs with its invocation, and which statements it has the database carry out.
 ///
 /// A statement on SQLite is carried out on its connection's thread. What tells whose it is is the span in which it was asked
@@ -157,13 +155,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for InvocationLog {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        if event.metadata().target() == STATEMENTS {
+        if event.metadata().target() == statement::TARGET {
             let mut scope = context.event_scope(event).into_iter().flatten();
             let entry = scope.find_map(|span| span.extensions().get::<Entry>().cloned());
             if let Some(entry) = entry {
-                let mut statement = Statement::default();
-                event.record(&mut statement);
-                statement.tell(&entry);
+                Statement::of(event).tell(&entry);
                 return;
             }
         }
@@ -195,14 +191,14 @@ where
             span.is_some_and(|span| span.scope().any(|span| is_invocation(span.metadata())))
         };
         is_invocation(metadata)
-            || metadata.target() == STATEMENTS && is_within()
+            || metadata.target() == statement::TARGET && is_within()
             || self.0.enabled(metadata, context)
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
         if is_invocation(metadata) {
             Interest::always()
-        } else if metadata.target() == STATEMENTS {
+        } else if metadata.target() == statement::TARGET {
             Interest::sometimes()
         } else {
             self.0.callsite_enabled(metadata)
@@ -212,59 +208,6 @@ where
     fn max_level_hint(&self) -> Option<LevelFilter> {
         self.0.max_level_hint().map(|level| level.max(LevelFilter::DEBUG))
     }
-}
-
-/// What sqlx says of a statement.
-#[derive(Default)]
-struct Statement {
-    summary: String,
-    /// Empty if the summary has all of it.
-    whole: String,
-    rows_affected: u64,
-    rows_returned: u64,
-    seconds: f64,
-}
-
-impl Statement {
-    fn tell(self, entry: &Entry) {
-        let text = if self.whole.is_empty() { self.summary } else { self.whole };
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let rows = |number: u64, verb: &str| match number {
-            0 => None,
-            1 => Some(format!("1 row {verb}")),
-            number => Some(format!("{number} rows {verb}")),
-        };
-        let counts = [rows(self.rows_returned, "read"), rows(self.rows_affected, "written")];
-        let outcome = counts.into_iter().flatten().collect::<Vec<_>>().join(", ");
-        let duration = Duration::try_from_secs_f64(self.seconds).unwrap_or_default();
-        entry.step("sql", text, duration, outcome);
-    }
-}
-
-impl Visit for Statement {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        match field.name() {
-            "summary" => value.clone_into(&mut self.summary),
-            "db.statement" => value.clone_into(&mut self.whole),
-            _ => {}
-        }
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        match field.name() {
-            "rows_affected" => self.rows_affected = value,
-            "rows_returned" => self.rows_returned = value,
-            _ => {}
-        }
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        if field.name() == "elapsed_secs" {
-            self.seconds = value;
-        }
-    }
-
-    fn record_debug(&mut self, _field: &Field, _value: &dyn std::fmt::Debug) {}
 }
 
 /// A log event as one line of text.

@@ -21,5 +21,6 @@ pub mod push;
 pub mod queues;
 pub mod settings;
 pub mod setup;
+mod statement;
 pub mod static_files;
 pub mod terminal;

@@ -223,6 +223,7 @@ impl Place<'_> {
             credentials: self.credentials.clone(),
             certificate: Certificate::generate(&[host, &reachable.ip().to_string()])?,
             authority: reachable.to_string(),
+            is_chat: template.template.is_none(),
         };
         Ok(Runner::Bootstraps(Bootstraps::new(options), Box::new(environment)))
     }

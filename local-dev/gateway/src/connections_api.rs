@@ -22,6 +22,7 @@ use super::{
     direct::{self, Answer},
     faults::Fault,
     identifier::{self, Identifier, mint_trace},
+    journal::Entry,
     outbox::QueueFull,
     refusal::Refusal,
     signature,
@@ -76,10 +77,22 @@ pub(crate) async fn answer(
             gateway.refuse(Refusal::CallThrottled, subject(&request), None);
             too_many_requests()
         }
-        (Ok(()), Ok(body)) => route(gateway, api, &request, body).await,
+        (Ok(()), Ok(body)) => {
+            let routed = route(gateway, api, &request, body);
+            match caller(gateway, &request) {
+                Some(invocation) => invocation.scope(routed).await,
+                None => routed.await,
+            }
+        }
     };
     add_request_ids(&mut response);
     response
+}
+
+/// The invocation that makes a request, if it says so. A function in this program need not: it asks in its own task.
+fn caller(gateway: &RunningGateway, request: &Parts) -> Option<Entry> {
+    let header = request.headers.get("x-amzn-trace-id")?.to_str().ok()?;
+    gateway.journal.traced(header)
 }
 
 /// Answers a request of somebody who may make it.

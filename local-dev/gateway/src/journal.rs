@@ -16,7 +16,7 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{
     function::Function,
-    identifier::Identifier,
+    identifier::{Identifier, mint_trace},
     limits::Rate,
     lock::lock,
     refusal::{Refusal, Refusals},
@@ -121,6 +121,8 @@ impl WeakEntry {
 pub(crate) struct Record {
     pub(crate) call: Call,
     pub(crate) started_at: Timestamp,
+    /// The trace that the invocation has for itself: `Root=1-…`.
+    trace: String,
     /// Whether whoever knows of its steps is to tell of them.
     pub(crate) has_steps: bool,
     began: Instant,
@@ -227,9 +229,11 @@ impl Journal {
     /// Begins an invocation.
     pub(crate) fn begin(self: &Arc<Self>, call: Call) -> Entry {
         let bytes = call.event.len() + OVERHEAD_BYTES;
+        let started_at = Timestamp::now();
         let record = Arc::new(Record {
             call,
-            started_at: Timestamp::now(),
+            started_at,
+            trace: mint_trace(started_at),
             has_steps: self.is_followed() || self.recorded.admit(),
             began: Instant::now(),
             progress: Mutex::new(Progress {
@@ -275,6 +279,19 @@ impl Journal {
         Some(self.entry(number, &held.record))
     }
 
+    /// The invocation that has made a request with this `X-Amzn-Trace-Id`.
+    pub(crate) fn traced(self: &Arc<Self>, header: &str) -> Option<Entry> {
+        let root = header.split(';').map(str::trim).find(|field| field.starts_with("Root="))?;
+        self.newest(|record| record.trace == root)
+    }
+
+    /// The newest invocation that is so.
+    fn newest(self: &Arc<Self>, is_so: impl Fn(&Record) -> bool) -> Option<Entry> {
+        let memory = lock(&self.memory);
+        let index = memory.held.iter().rposition(|held| is_so(&held.record))?;
+        Some(self.entry(memory.first + index as u64, &memory.held[index].record))
+    }
+
     /// Notes that something was refused. If that was on account of an invocation, `request_id` is the id of the request that
     /// caused it.
     pub(crate) fn refuse(
@@ -285,14 +302,7 @@ impl Journal {
     ) {
         self.refusals.note(refusal, &subject);
         let Some(request_id) = request_id else { return };
-        let memory = lock(&self.memory);
-        let is_caused = |held: &Held| held.record.call.request_id == request_id;
-        // It is among the newest, unless it took long.
-        let index = memory.held.iter().rposition(is_caused);
-        let entry =
-            index.map(|index| self.entry(memory.first + index as u64, &memory.held[index].record));
-        drop(memory);
-        if let Some(entry) = entry {
+        if let Some(entry) = self.newest(|record| record.call.request_id == request_id) {
             entry.refuse(refusal);
         }
     }
@@ -364,6 +374,12 @@ impl Entry {
         self.record().call.function.name().to_owned()
     }
 
+    /// The `X-Amzn-Trace-Id` that Lambda gives a function with its event. SDKs send it along, so that a request to the
+    /// gateway says which invocation has made it. Nothing is sampled.
+    pub fn trace_header(&self) -> String {
+        format!("{};Parent={:016x};Sampled=0", self.record.trace, rand::random::<u64>())
+    }
+
     /// Runs `work` as a part of the invocation: what it asks of the gateway is shown as its steps.
     pub(crate) async fn scope<T>(self, work: impl Future<Output = T>) -> T {
         CURRENT.scope(self, work).await
@@ -385,10 +401,11 @@ impl Entry {
         self.step(LOG, line.into(), Duration::ZERO, String::new());
     }
 
-    /// Adds a step that ends now and took so long. `kind` is what sort of step it is, in a word; `label` what was done, and
+    /// Adds a step that ends now, or with the invocation if that has ended, and took so long. `kind` is what sort of step it is, in a word; `label` what was done, and
     /// `outcome` what came of it.
     pub fn step(&self, kind: &'static str, mut label: String, duration: Duration, outcome: String) {
-        let offset = self.record.began.elapsed().saturating_sub(duration);
+        // What is told after the end was done before it.
+        let offset = self.record.age().saturating_sub(duration);
         let mut progress = self.record.progress();
         let room = STEPS_BYTES_MAX - progress.steps_bytes;
         if progress.steps.len() == STEPS_MAX || room <= outcome.len() {
@@ -552,6 +569,11 @@ mod tests {
         let steps = entry.record().progress().steps.clone();
         assert_eq!(steps.iter().map(|step| step.offset.as_millis()).collect::<Vec<_>>(), [10, 0]);
         assert_eq!((steps[0].kind, &*steps[0].outcome), ("sql", "1 row"));
+        // What is heard of late was done in time.
+        entry.end(Ok(Bytes::new()));
+        tokio::time::advance(Duration::from_millis(30)).await;
+        entry.step("sql", "select 3".to_owned(), Duration::from_millis(5), String::new());
+        assert_eq!(entry.record().progress().steps[2].offset.as_millis(), 25);
     }
 
     #[tokio::test(start_paused = true)]

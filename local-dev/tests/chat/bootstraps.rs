@@ -34,6 +34,7 @@ crate::stories! {
     an_instance_opens_one_connection_to_the_database,
     migrate_makes_roles_on_dsql_and_answers_cloudformation_over_tls,
     the_deployed_template_is_served_unchanged,
+    statements_are_shown_and_not_logged,
 }
 
 /// The secret that the tokens in the sample events are signed with.
@@ -191,6 +192,38 @@ async fn the_deployed_template_is_served_unchanged(world: World) {
     assert_eq!(listener.next_text().await, "alice: Hello!");
     assert_eq!(speaker.next_frame().await["id"], 1);
     assert_eq!(process.history(&bob).await[0]["text"], "Hello!");
+    process.stop().await;
+}
+
+async fn statements_are_shown_and_not_logged(world: World) {
+    let mut launch = Launch::of(&world).as_usual();
+    launch.functions = directory();
+    let process = launch.start(0, &[], []).await;
+    let mut socket = process.connect(&process.user("alice").await).await;
+    socket.say("Hello!", "1").await;
+    socket.next_frame().await;
+    let inspect = async |path: &str| -> Value {
+        let url = format!("{}/_local/invocations{path}", process.base_url());
+        reqwest::get(url).await.unwrap().json().await.unwrap()
+    };
+    let newest = inspect("?function=Message&limit=1").await;
+    let path = format!("/{}", newest[0]["id"].as_str().unwrap());
+    world
+        .until("the function has said how it went", async || {
+            inspect(&path).await["log"].to_string().contains("REPORT")
+        })
+        .await;
+    let shown = inspect(&path).await;
+    let steps = shown["step_list"].as_array().unwrap();
+    let statements: Vec<_> = steps.iter().filter(|step| step["kind"] == "sql").collect();
+    assert!(statements.len() >= 2, "{shown}");
+    assert!(
+        statements.iter().any(|step| step["label"].as_str().unwrap().contains("message_sequence")),
+        "{shown}"
+    );
+    assert!(!shown["log"].to_string().contains("sqlx"), "{shown}");
+    let logged = leaks::log_of_this_story("local-dev");
+    assert!(logged.contains("REPORT") && !logged.contains("sqlx::query"), "{logged}");
     process.stop().await;
 }
 

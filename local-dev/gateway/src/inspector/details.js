@@ -125,8 +125,7 @@ function newText(title) {
 }
 
 /** What the steps do not say. @param {any} invocation */
-function stepsHint({ start, has_steps, steps_dropped }) {
-  if (start !== "in-process") return "Of a function that is a program of its own, only the log is known.";
+function stepsHint({ has_steps, steps_dropped }) {
   if (!has_steps) return "So many invocations came at once while nobody looked that their steps were not recorded.";
   return steps_dropped > 0 ? `… and ${steps_dropped} more steps` : "";
 }

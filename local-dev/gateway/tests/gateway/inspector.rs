@@ -1,6 +1,10 @@
 //! The inspector: what it shows, what it does, and whom it refuses.
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, Stream, StreamExt};
@@ -467,6 +471,48 @@ async fn steps_are_shown_with_their_invocation() {
         told["parts"].as_array().unwrap().iter().map(|part| part[0].as_str().unwrap()).collect();
     assert_eq!(kinds, ["post", "sql"]);
     assert_eq!(told["connection_id"], *id);
+}
+
+#[tokio::test]
+async fn a_post_is_shown_with_the_invocation_whose_trace_it_names() {
+    let own_url = Arc::new(OnceLock::<String>::new());
+    let mut world = World::start_changed(Limits::default(), None, |gateway, _recorder| {
+        let own_url = Arc::clone(&own_url);
+        let posting = Function::new("posting", move |invocation: Invocation| {
+            let url = own_url.get().unwrap().clone();
+            async move {
+                let trace = invocation.entry.trace_header();
+                // In a task of its own, as if it came from another program.
+                let post = reqwest::Client::new().post(url).header("x-amzn-trace-id", trace);
+                let posted = tokio::spawn(post.body("hi").send()).await.unwrap().unwrap();
+                assert_eq!(posted.status(), 200);
+                Ok(OK.into())
+            }
+        });
+        gateway.websocket_apis[0].routes[1].function = posting;
+    })
+    .await;
+    let (mut socket, id) = world.connect().await;
+    own_url.set(world.url(&format!("/ws/@connections/{id}"))).unwrap();
+    for _ in 0..2 {
+        send(&mut socket, "go").await;
+        next_message(&mut socket).await;
+    }
+    // Nobody knows whose these are.
+    assert_eq!(world.post_to(&id).await, 200);
+    for stranger in ["Root=1-6b041242-0123456789abcdef01234567", "Root=", "nonsense", ""] {
+        let url = world.url(&format!("/ws/@connections/{id}"));
+        let post = world.http.post(url).header("x-amzn-trace-id", stranger).body("hi");
+        assert_eq!(post.send().await.unwrap().status(), 200, "{stranger}");
+    }
+    let list = world.look("/invocations?function=posting").await;
+    assert_eq!(list.as_array().unwrap().len(), 2);
+    for summary in list.as_array().unwrap() {
+        let told = world.look(&format!("/invocations/{}", summary["id"].as_str().unwrap())).await;
+        let [step] = &told["step_list"].as_array().unwrap()[..] else { panic!("{told}") };
+        let expected = json!(["post", format!("to {id}"), "1 sent"]);
+        assert_eq!(json!([step["kind"], step["label"], step["outcome"]]), expected);
+    }
 }
 
 #[tokio::test]

@@ -160,6 +160,11 @@ impl Launch {
         Self { log: "warn", ..self }
     }
 
+    /// Says what it says to people.
+    pub fn as_usual(self) -> Self {
+        Self { log: "info", ..self }
+    }
+
     /// Starts the program with more settings and options.
     pub async fn start(
         &self,
