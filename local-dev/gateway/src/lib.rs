@@ -37,6 +37,7 @@ mod message;
 mod outbox;
 mod outgoing;
 mod policy;
+mod port_holder;
 mod proxy_response;
 mod queues;
 mod redaction;

@@ -10,6 +10,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+pub use crate::port_holder::PortHolder;
 use crate::{Gateway, Invoker, RunningGateway, http1};
 
 /// A port that is taken, but not served yet: functions are built with the address at which they can reach the gateway.
@@ -31,14 +32,16 @@ pub enum BindError {
     },
     /// Another program has the port.
     #[error(
-        "port {port} on {host} is in use; stop the program that has it, or choose another port \
-         with --port (0 picks a free one)"
+        "port {port} on {host} is {}, or choose another port with --port (0 picks a free one)",
+        taken(.holder.as_ref())
     )]
     PortInUse {
         /// The host as it was given.
         host: String,
         /// The port.
         port: u16,
+        /// Which program that is, if it can be known.
+        holder: Option<PortHolder>,
     },
     /// The port cannot be taken for another reason.
     #[error(
@@ -54,6 +57,14 @@ pub enum BindError {
     },
 }
 
+/// By whom a port is taken, and what to do about them.
+fn taken(holder: Option<&PortHolder>) -> String {
+    match holder {
+        Some(holder) => format!("taken by {holder}; stop it"),
+        None => "in use; stop the program that has it".to_owned(),
+    }
+}
+
 impl Bound {
     /// Takes `port` on `host`; port 0 takes a free one.
     ///
@@ -67,7 +78,7 @@ impl Bound {
         let refused = |source: io::Error| {
             let host = host.to_owned();
             if source.kind() == io::ErrorKind::AddrInUse {
-                BindError::PortInUse { host, port }
+                BindError::PortInUse { host, port, holder: PortHolder::of(&addresses) }
             } else {
                 BindError::Refused { host, port, source }
             }

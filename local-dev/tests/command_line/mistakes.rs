@@ -14,13 +14,26 @@ use crate::program::{
 
 #[test]
 fn a_port_in_use_is_named_with_the_remedy() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
-    let says = format!(
-        "local-dev: port {port} on 127.0.0.1 is in use; stop the program that has it, or choose another port with --port \
-         (0 picks a free one)"
-    );
-    assert_refused(&["--port", &port], &says);
+    // Programs that listen on this address, on all, and on all of IPv6, which has this one, too.
+    for address in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
+        let taken = match TcpListener::bind(address) {
+            // A machine without IPv6.
+            Err(_) if address.starts_with('[') => continue,
+            taken => taken.unwrap(),
+        };
+        let port = taken.local_addr().unwrap().port().to_string();
+        let holder = if cfg!(target_os = "linux") {
+            // As it is called by the system, which cuts names.
+            let name = std::fs::read_to_string("/proc/self/comm").unwrap();
+            format!("taken by `{}` (pid {}); stop it", name.trim_end(), std::process::id())
+        } else {
+            "in use; stop the program that has it".to_owned()
+        };
+        let says = format!(
+            "local-dev: port {port} on 127.0.0.1 is {holder}, or choose another port with --port (0 picks a free one)"
+        );
+        assert_refused(&["--port", &port], &says);
+    }
 }
 
 #[test]
