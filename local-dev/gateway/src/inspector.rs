@@ -63,8 +63,12 @@ const PERMISSIONS_POLICY: &str =
     "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
 
 /// The files of the page: name, content type, content.
-const FILES: [(&str, &str, &str); 9] = [
-    ("inspector.css", "text/css; charset=utf-8", include_str!("inspector/inspector.css")),
+const FILES: [(&str, &str, &str); 13] = [
+    ("base.css", "text/css; charset=utf-8", include_str!("inspector/base.css")),
+    ("layout.css", "text/css; charset=utf-8", include_str!("inspector/layout.css")),
+    ("side.css", "text/css; charset=utf-8", include_str!("inspector/side.css")),
+    ("invocations.css", "text/css; charset=utf-8", include_str!("inspector/invocations.css")),
+    ("details.css", "text/css; charset=utf-8", include_str!("inspector/details.css")),
     ("inspector.js", "text/javascript; charset=utf-8", include_str!("inspector/inspector.js")),
     ("api.js", "text/javascript; charset=utf-8", include_str!("inspector/api.js")),
     ("details.js", "text/javascript; charset=utf-8", include_str!("inspector/details.js")),

@@ -20,6 +20,7 @@ crate::stories! {
     a_refusal_has_a_note_of_what_aws_would_do,
     limits_show_what_is_in_use,
     the_inspector_fits_320_pixels,
+    a_low_window_is_for_invocations_whatever_is_open,
 }
 
 /// Opens the inspector.
@@ -290,6 +291,38 @@ async fn the_inspector_fits_320_pixels(world: World) {
     assert_eq!(inspector.script("return document.activeElement.id").await, "details-title");
     inspector.client.find(Locator::Css("#back")).await.unwrap().click().await.unwrap();
     inspector.until("document.activeElement.matches('#invocations-list .row')").await;
+    inspector.has_clean_console(false).await;
+    inspector.close().await;
+}
+
+async fn a_low_window_is_for_invocations_whatever_is_open(world: World) {
+    world.user("alice").await;
+    let chromium = Chromium::start().await;
+    let inspector = inspect(&chromium, &world).await;
+    choose(&inspector, "Login").await;
+    inspector.until("document.querySelector('#limits-rows > div')").await;
+    let (list, details) = ("#invocations-list", "#details");
+    for (width, height) in [(1280, 600), (1024, 500)] {
+        inspector.resize(width, height).await;
+        for is_open in [false, true] {
+            inspector
+                .script(&format!(
+                    "document.querySelectorAll('details').forEach((panel) => {{ panel.open = {is_open}; }})"
+                ))
+                .await;
+            for pane in [list, details] {
+                let pane = format!("document.querySelector('{pane}').getBoundingClientRect()");
+                let shown =
+                    inspector.script(&format!("return [{pane}.height, {pane}.bottom]")).await;
+                let [tall, bottom]: [f64; 2] = serde_json::from_value(shown).unwrap();
+                let height = f64::from(height);
+                assert!(
+                    tall > height / 2.0 && bottom <= height,
+                    "{pane} of {width}×{height}: {tall}"
+                );
+            }
+        }
+    }
     inspector.has_clean_console(false).await;
     inspector.close().await;
 }

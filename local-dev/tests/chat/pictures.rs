@@ -29,7 +29,7 @@ async fn the_demo_looks_as_the_readme_shows(world: World) {
     let chromium = Chromium::start().await;
 
     let chat = chromium.open(&process.base_url()).await;
-    of_size(&chat, 1180, 760).await;
+    chat.resize(1180, 760).await;
     chat.sign_in("mira", PASSWORD).await;
     chat.until("document.querySelectorAll('[data-list=people] li').length === 3").await;
     chat.say("Did anybody book a table for tonight?").await;
@@ -43,7 +43,7 @@ async fn the_demo_looks_as_the_readme_shows(world: World) {
     chat.close().await;
 
     let inspector = chromium.open(&format!("{}/_local", process.base_url())).await;
-    of_size(&inspector, 1180, 860).await;
+    inspector.resize(1180, 860).await;
     // The newest is that somebody types; before it, something was said.
     let row = "[...document.querySelectorAll('#invocations-list .row')].filter((row) => \
                row.innerText.includes('Message'))[1]";
@@ -57,12 +57,6 @@ async fn the_demo_looks_as_the_readme_shows(world: World) {
     inspector.close().await;
     process.stop().await;
     world.drop_database(&url).await;
-}
-
-async fn of_size(window: &Window, width: u32, height: u32) {
-    let metrics =
-        json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
-    window.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
 }
 
 /// Takes a picture in light and one in dark, and keeps them, if that is asked for.

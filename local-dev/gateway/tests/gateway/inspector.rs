@@ -736,7 +736,7 @@ async fn the_page_and_its_files_are_served_with_their_headers() {
         ("", "text/html; charset=utf-8"),
         ("/", "text/html; charset=utf-8"),
         ("/inspector.js", "text/javascript; charset=utf-8"),
-        ("/inspector.css", "text/css; charset=utf-8"),
+        ("/base.css", "text/css; charset=utf-8"),
         ("/limits", "application/json"),
     ] {
         let answer = world.inspect(Method::GET, path).send().await.unwrap();

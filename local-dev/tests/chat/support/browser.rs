@@ -177,6 +177,13 @@ impl Window {
         self.client.issue_cmd(Extension { path: "goog/cdp/execute", body: command }).await.unwrap()
     }
 
+    /// Makes what is seen of the page so large.
+    pub async fn resize(&self, width: u32, height: u32) {
+        let metrics =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+    }
+
     /// Opens a page in another tab of the same window, which puts this one out of sight.
     pub async fn open_tab(&self, url: &str) -> WindowHandle {
         let tab = self.client.new_window(true).await.unwrap().handle;
