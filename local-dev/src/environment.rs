@@ -63,8 +63,8 @@ pub struct Environment {
     pub certificate: Certificate,
     /// Where the gateway is, as `host:port`.
     pub authority: String,
-    /// Whether the functions are this chat's, which can be asked to tell of their SQL statements.
-    pub is_chat: bool,
+    /// Whether the functions are asked to tell of their SQL statements, as this chat's can be.
+    pub asks_for_statements: bool,
 }
 
 impl Environment {
@@ -86,7 +86,7 @@ impl Environment {
             }
         }
         variables.extend(self.env_vars.of(function));
-        if self.is_chat {
+        if self.asks_for_statements {
             statement::ask_for(&mut variables);
         }
         variables.into_iter().collect()
@@ -170,7 +170,7 @@ Resources:
             credentials: Credentials::default(),
             certificate: Certificate::generate(&[]).expect("it can be kept"),
             authority: "127.0.0.1:3000".to_owned(),
-            is_chat: false,
+            asks_for_statements: false,
         };
         let template = template::read(TEMPLATE, &template::Options::default()).expect("it is good");
         let is_own = |(name, _): &(String, String)| {

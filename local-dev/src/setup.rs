@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 use shared::{clock::Clock, logging, settings::Lookup};
 use template::Template;
 use tokio_rustls::rustls::ServerConfig;
+use tracing::Level;
 
 use crate::{
     apis,
@@ -223,7 +224,8 @@ impl Place<'_> {
             credentials: self.credentials.clone(),
             certificate: Certificate::generate(&[host, &reachable.ip().to_string()])?,
             authority: reachable.to_string(),
-            is_chat: template.template.is_none(),
+            // The telling costs processor time with each event. Whoever measures wants neither that nor a log.
+            asks_for_statements: template.template.is_none() && tracing::enabled!(Level::INFO),
         };
         Ok(Runner::Bootstraps(Bootstraps::new(options), Box::new(environment)))
     }

@@ -88,14 +88,15 @@ mod tests {
     #[test]
     #[cfg(target_endian = "little")]
     fn a_line_tells_of_a_socket_that_listens() {
+        const MAPPED: &str = "0000000000000000FFFF00000100007F";
+        const LOOPBACK: &str = "00000000000000000000000001000000";
+        const ALL: &str = "00000000000000000000000000000000";
+
         let line = |ip: &str, state: &str| {
             format!(
                 "   0: {ip}:0BB8 00000000:0000 {state} 00000000:00000000 00:00000000 00000000     0        0 4711 1 0"
             )
         };
-        const MAPPED: &str = "0000000000000000FFFF00000100007F";
-        const LOOPBACK: &str = "00000000000000000000000001000000";
-        const ALL: &str = "00000000000000000000000000000000";
         for (address, ip, state, is_it) in [
             ("127.0.0.1:3000", "0100007F", "0A", true),
             ("127.0.0.1:3000", "00000000", "0A", true),

@@ -196,10 +196,31 @@ async fn the_deployed_template_is_served_unchanged(world: World) {
 }
 
 async fn statements_are_shown_and_not_logged(world: World) {
-    let mut launch = Launch::of(&world).as_usual();
+    let shown = shown_of_a_message(&world, "info").await;
+    let steps = shown["step_list"].as_array().unwrap();
+    let of_kind = |kind: &str| -> Vec<&str> {
+        let steps = steps.iter().filter(|step| step["kind"] == kind);
+        steps.map(|step| step["label"].as_str().unwrap()).collect()
+    };
+    assert!(of_kind("sql").iter().any(|label| label.contains("message_sequence")), "{shown}");
+    assert_eq!(of_kind("post").len(), 1, "{shown}");
+    assert!(!shown["log"].to_string().contains("sqlx"), "{shown}");
+    let logged = leaks::log_of_this_story("local-dev");
+    assert!(logged.contains("REPORT") && !logged.contains("sqlx::query"), "{logged}");
+
+    // Who wants no log wants no work done for it either.
+    let shown = shown_of_a_message(&world, "warn").await;
+    let kinds = shown["step_list"].as_array().unwrap().iter().map(|step| &step["kind"]);
+    assert!(kinds.clone().any(|kind| kind == "post"), "{shown}");
+    assert!(!kinds.into_iter().any(|kind| kind == "sql"), "{shown}");
+}
+
+/// What the inspector shows of a message by a local-dev that has this for `LOG`.
+async fn shown_of_a_message(world: &World, log: &'static str) -> Value {
+    let mut launch = Launch::of(world).saying(log);
     launch.functions = directory();
     let process = launch.start(0, &[], []).await;
-    let mut socket = process.connect(&process.user("alice").await).await;
+    let mut socket = process.connect(&process.user(&format!("alice_{log}")).await).await;
     socket.say("Hello!", "1").await;
     socket.next_frame().await;
     let inspect = async |path: &str| -> Value {
@@ -214,17 +235,8 @@ async fn statements_are_shown_and_not_logged(world: World) {
         })
         .await;
     let shown = inspect(&path).await;
-    let steps = shown["step_list"].as_array().unwrap();
-    let statements: Vec<_> = steps.iter().filter(|step| step["kind"] == "sql").collect();
-    assert!(statements.len() >= 2, "{shown}");
-    assert!(
-        statements.iter().any(|step| step["label"].as_str().unwrap().contains("message_sequence")),
-        "{shown}"
-    );
-    assert!(!shown["log"].to_string().contains("sqlx"), "{shown}");
-    let logged = leaks::log_of_this_story("local-dev");
-    assert!(logged.contains("REPORT") && !logged.contains("sqlx::query"), "{logged}");
     process.stop().await;
+    shown
 }
 
 /// Environment variables, as a configuration takes them.

@@ -43,7 +43,7 @@ async fn the_demo_looks_as_the_readme_shows(world: World) {
     chat.close().await;
 
     let inspector = chromium.open(&format!("{}/_local", process.base_url())).await;
-    inspector.resize(1180, 860).await;
+    inspector.resize(1180, 1080).await;
     // The newest is that somebody types; before it, something was said.
     let row = "[...document.querySelectorAll('#invocations-list .row')].filter((row) => \
                row.innerText.includes('Message'))[1]";

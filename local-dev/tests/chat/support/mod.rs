@@ -367,7 +367,7 @@ impl World {
             credentials,
             certificate: Certificate::generate(&["127.0.0.1"]).unwrap(),
             authority,
-            is_chat: true,
+            asks_for_statements: true,
         };
         Runner::Bootstraps(Bootstraps::new(options), Box::new(environment))
     }

@@ -157,12 +157,12 @@ impl Launch {
 
     /// Says less of itself: thousands of runs would fill the disk.
     pub fn quietly(self) -> Self {
-        Self { log: "warn", ..self }
+        self.saying("warn")
     }
 
-    /// Says what it says to people.
-    pub fn as_usual(self) -> Self {
-        Self { log: "info", ..self }
+    /// Says of itself what `LOG` is to be.
+    pub fn saying(self, log: &'static str) -> Self {
+        Self { log, ..self }
     }
 
     /// Starts the program with more settings and options.
