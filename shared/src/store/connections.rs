@@ -162,7 +162,8 @@ impl Store {
                 return Ok(recipients);
             }
         }
-        Ok(self.read_recipients(stretches, ended, limit, now).await?)
+        // In a box, so that a message on its way takes little room.
+        Ok(Box::pin(self.read_recipients(stretches, ended, limit, now)).await?)
     }
 
     /// The first page, read for all who wait for it; `None` if it couldn't be.

@@ -62,7 +62,9 @@ impl<Q, A> Together<Q, A> {
             .map(|Waiting { question, answer }| (question, answer))
             .unzip();
         if !questions.is_empty() {
-            for (to, answer) in answers.into_iter().zip(answer_all(&questions).await) {
+            // In a box, so that who waits takes little room.
+            let answered_all = Box::pin(answer_all(&questions)).await;
+            for (to, answer) in answers.into_iter().zip(answered_all) {
                 // Who has gone away meanwhile needs none.
                 to.send(answer).ok();
             }
