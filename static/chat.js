@@ -310,6 +310,7 @@ export function mount(root, { room, presence, typing, alerts, tabStorage, storag
   scroller.addEventListener("scroll", scrolled, { passive: true });
   room.addEventListener("change", renderSoon, { signal });
   room.addEventListener("said", (event) => said(/** @type {CustomEvent} */ (event).detail), { signal });
+  room.addEventListener("missed", (event) => unread.missedAfter(/** @type {CustomEvent} */ (event).detail), { signal });
   room.addEventListener("wait", () => setText(waitStatus, waitWords()), { signal });
   room.addEventListener("refused", (event) => messageRefused(/** @type {CustomEvent} */ (event).detail), { signal });
   typing.addEventListener("change", () => setText(typingStatus, typingWords(typing.users)), { signal });

@@ -4,8 +4,9 @@
  * the view renders from it.
  *
  * Fires "change" after anything has changed, "said" with `detail: Message[]` when messages have come that
- * are newer than the first page, "refused" with `detail: {client_id, text, reason}` when the server
- * would not take a message, and "wait" when it wants the messages later.
+ * are newer than the first page, "missed" with an id in `detail` when others have said something after that message while
+ * the line was away, "refused" with `detail: {client_id, text, reason}` when the server would not take a message, and
+ * "wait" when it wants the messages later.
  *
  * @import { Api } from "./api.js"
  * @import { ChatSocket } from "./socket.js"
@@ -51,6 +52,9 @@ export class Room extends EventTarget {
 
   /** The listeners know of all messages up to this one; null until the first page has come. @type {number | null} */
   #announcedId = null;
+
+  /** The newest message when the line went, until all is caught up; null while there is nothing to be. @type {number | null} */
+  #leftAtId = null;
 
   /** Counts the runs of catching up; a run that is not the latest gives way. */
   #catchUpRun = 0;
@@ -211,6 +215,7 @@ export class Room extends EventTarget {
   }
 
   #closed() {
+    if (this.loaded) this.#leftAtId ??= this.#timeline.lastId;
     clearTimeout(this.#echoTimer);
     this.#inFlight = null;
     // When the socket opens again, everything is asked for again.
@@ -372,7 +377,16 @@ export class Room extends EventTarget {
       if (run !== this.#catchUpRun) return;
     }
     this.#catchingUp = false;
+    this.#caughtUp();
     this.#changed();
+  }
+
+  #caughtUp() {
+    const leftAtId = this.#leftAtId;
+    this.#leftAtId = null;
+    if (leftAtId === null) return;
+    const missed = this.messages.some(({ id, username }) => id > leftAtId && username !== this.username);
+    if (missed) this.dispatchEvent(new CustomEvent("missed", { detail: leftAtId }));
   }
 
   /** @param {number} run */

@@ -54,6 +54,11 @@ export class Unread {
     if (this.#readId !== null && id > this.#readId) this.#readId = id;
   }
 
+  /** What came after this id was said while the line was away: nobody has seen it come. @param {number} id */
+  missedAfter(id) {
+    this.#dividedId = Math.min(this.#readId ?? id, id);
+  }
+
   /** The user has said something, and so has read what was there. */
   answered() {
     this.#dividedId = null;

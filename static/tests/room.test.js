@@ -498,6 +498,36 @@ test("what is newer than the first page is announced, once, in order and however
   assert.equal(asked.length, 3);
 });
 
+test("what is fetched after the line was away is told as missed, once it is all there", async () => {
+  const { socket, store, room, fail, shown } = setUp();
+  /** @type {[after: number, shown: number][]} */
+  const missed = [];
+  room.addEventListener("missed", (event) => missed.push([/** @type {CustomEvent} */ (event).detail, shown().at(-1) ?? 0]));
+  store(3);
+  socket.open();
+  await settle();
+  socket.close();
+  socket.open();
+  await settle();
+  assert.deepEqual(missed, [], "nothing was said meanwhile");
+  socket.close();
+  store(450);
+  fail(new Unreachable());
+  socket.open();
+  await settle();
+  // Away again, before the server could be asked.
+  socket.close();
+  fail(null);
+  socket.open();
+  await settle();
+  assert.deepEqual(missed, [[3, 453]]);
+  // A live message that was overtaken by the next one has not been missed.
+  store(2);
+  socket.frame({ type: "message", ...message(455) });
+  await settle();
+  assert.deepEqual([shown().at(-1), missed.length], [455, 1]);
+});
+
 test("a server that does not know what typing is says nothing that the user should read", () => {
   const { socket, room } = setUp();
   socket.open();

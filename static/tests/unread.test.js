@@ -64,3 +64,26 @@ test("what is read in another tab is read", () => {
   unread.look(messages("bbbb"), false);
   assert.deepEqual([unread.count, unread.readId], [1, 3]);
 });
+
+test("what came while the line was away begins with the divider", () => {
+  const unread = new Unread("a", null);
+  const first = (/** @type {string} */ authors) => unread.firstNewId(messages(authors));
+  unread.look(messages("bb"), true);
+  unread.missedAfter(2);
+  unread.look(messages("bbab"), true);
+  assert.deepEqual([unread.count, first("bbab")], [0, 4]);
+  // It stays as it is read on, until the line is away again.
+  unread.look(messages("bbabb"), true);
+  assert.equal(first("bbabb"), 4);
+  unread.missedAfter(5);
+  assert.equal(first("bbabbb"), 6);
+});
+
+test("what was not read before the line was away is marked with the rest", () => {
+  const unread = new Unread("a", null);
+  unread.look(messages("b"), true);
+  unread.look(messages("bbb"), false);
+  unread.missedAfter(3);
+  unread.look(messages("bbbbb"), true);
+  assert.equal(unread.firstNewId(messages("bbbbb")), 2);
+});

@@ -16,6 +16,7 @@ use crate::{
 crate::stories! {
     Needs::ChromiumAlone;
     what_is_said_offline_is_sent_once_and_in_order,
+    what_others_said_meanwhile_is_marked,
     a_tab_that_slept_past_its_tokens_life_goes_on,
     five_tabs_of_one_user_show_the_same
 }
@@ -72,6 +73,53 @@ async fn what_is_said_offline_is_sent_once_and_in_order(world: World) {
     }
     alice.until("document.querySelectorAll('[data-pending-id]').length === 0").await;
     says_of_the_line(&alice, "Online").await;
+    alice.has_clean_console(true).await;
+    alice.close().await;
+}
+
+async fn what_others_said_meanwhile_is_marked(world: World) {
+    let proxy = Proxy::before(&world.base_url()).await;
+    let chromium = Chromium::start().await;
+    let alice = chromium.open(proxy.url()).await;
+    alice.register("alice", World::PASSWORD).await;
+    let bob = world.user("bob").await;
+    let mut socket = world.connect(&bob).await;
+    let mut say = async |text: &str| {
+        socket.say(text, text).await;
+        while socket.next_frame().await["text"] != text {}
+    };
+    let marked = "return [...document.querySelectorAll('[data-message-id]')]
+        .filter((row) => !row.querySelector('[data-part=new]').hidden).map((row) => row.dataset.messageId)";
+    say("seen").await;
+    alice.shows(1).await;
+
+    for (first_missed, meanwhile) in [(2, ["one", "two"]), (4, ["three", "four"])] {
+        proxy.refuse();
+        says_of_the_line(&alice, "Reconnecting…").await;
+        for text in meanwhile {
+            say(text).await;
+        }
+        proxy.forward();
+        says_of_the_line(&alice, "Back online").await;
+        alice.shows(first_missed + 1).await;
+        assert_eq!(alice.script(marked).await, json!([first_missed.to_string()]));
+    }
+    // What comes now is seen as it comes; whoever answers has read.
+    say("live").await;
+    alice.shows(6).await;
+    assert_eq!(alice.script(marked).await, json!(["4"]));
+    alice.say("an answer").await;
+    alice.shows(7).await;
+    assert_eq!(alice.script(marked).await, json!([]));
+
+    // Where nothing was missed, nothing is marked.
+    proxy.refuse();
+    says_of_the_line(&alice, "Reconnecting…").await;
+    proxy.forward();
+    says_of_the_line(&alice, "Back online").await;
+    say("live again").await;
+    alice.shows(8).await;
+    assert_eq!(alice.script(marked).await, json!([]));
     alice.has_clean_console(true).await;
     alice.close().await;
 }
