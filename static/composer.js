@@ -95,6 +95,7 @@ export class Composer {
     this.#counter.hidden = hidden;
     const words = `${characters.toLocaleString("en")} of ${TEXT_CHARACTERS_MAX.toLocaleString("en")} characters`;
     setText(this.#counter, hidden ? "" : words);
+    this.#counter.toggleAttribute("data-over", characters > TEXT_CHARACTERS_MAX);
     setText(this.#counterStatus, hidden ? "" : roomLeft(characters));
     this.#grow();
     this.#keepDraft();

@@ -36,6 +36,7 @@ export class MessageList {
   #range = { start: 0, end: 0 };
   #heights = new Heights();
   #width = 0;
+  #height = 0;
   #following = true;
   /** Where the user was when last looked; null while following. @type {Place | null} */
   #place = null;
@@ -87,7 +88,9 @@ export class MessageList {
 
   /** To be called whenever the scroller has been scrolled. */
   scrolled() {
-    const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
+    const { scrollHeight, scrollTop, clientWidth, clientHeight } = this.#scroller;
+    // Another size moves what is in sight, too; that is nobody's scrolling.
+    if (clientWidth !== this.#width || clientHeight !== this.#height) return;
     this.#following = scrollHeight - clientHeight - scrollTop < BOTTOM_PX;
     this.#place = this.#look();
     if (this.#rowsFor(this.#place) !== this.#range) this.#arrange(this.#place);
@@ -212,9 +215,10 @@ export class MessageList {
   }
 
   #resize() {
-    const width = this.#scroller.clientWidth;
+    const { clientWidth: width, clientHeight: height } = this.#scroller;
     if (width !== this.#width) this.#heights.clear();
     this.#width = width;
+    this.#height = height;
     this.#arrange(this.#following ? null : this.#place);
   }
 }
