@@ -1,22 +1,29 @@
 //! The page for everybody: by keyboard, by screen reader, in light and dark, on any width, with nothing heard or asked
 //! unless wanted.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use fantoccini::{Locator, key::Key};
 use serde_json::{Value, json};
 
 use crate::{
     Needs,
+    browser_line::says_of_the_line,
     support::{
         World,
         browser::{Chromium, Window},
+        proxy::Proxy,
+        socket::Socket,
     },
 };
 
 crate::stories! {
     Needs::Axe;
-    axe_finds_nothing_in_any_state;
+    axe_finds_nothing_in_any_state,
+    axe_finds_nothing_however_the_line_is;
     Needs::ChromiumAlone;
     a_screen_reader_hears_what_is_said,
     the_keyboard_alone_will_do,
@@ -124,6 +131,68 @@ async fn axe_finds_nothing_in_any_state(world: World) {
     }
 }
 
+/// Types, again and again, until nobody waits for it any more.
+async fn go_on_typing(world: &World, socket: &mut Socket) {
+    loop {
+        // The server passes on only so much.
+        world.clock.advance(Duration::from_secs(3));
+        socket.type_something().await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn axe_finds_nothing_however_the_line_is(mut world: World) {
+    world.restart_with("MESSAGE_RATE_LIMIT", "2/60").await;
+    let mut socket = world.connect(&world.user("bob").await).await;
+    let chromium = Chromium::start().await;
+    for narrow in [false, true] {
+        let proxy = Proxy::before(&world.base_url()).await;
+        let window = match narrow {
+            true => chromium.open_narrow(proxy.url()).await,
+            false => chromium.open(proxy.url()).await,
+        };
+        window.register(if narrow { "alice" } else { "carol" }, World::PASSWORD).await;
+        if narrow {
+            window.click("people").await;
+        }
+        let looking = async {
+            let typing = "document.querySelector('[data-part=typing]').checkVisibility()";
+            window.until(typing).await;
+            axe_finds_nothing(&window, "people who are here, one of them typing").await;
+            assert_eq!(window.script(&format!("return {typing}")).await, true);
+        };
+        tokio::select! {
+            () = looking => {}
+            () = go_on_typing(&world, &mut socket) => {}
+        }
+        if narrow {
+            window.script("document.querySelector('#people').hidePopover()").await;
+        }
+
+        window.go_offline(true).await;
+        proxy.refuse();
+        says_of_the_line(&window, "Offline").await;
+        for number in 1..=3 {
+            window.say(&format!("message {number}")).await;
+        }
+        axe_finds_nothing(&window, "messages that wait for the line").await;
+        window.go_offline(false).await;
+        says_of_the_line(&window, "Reconnecting…").await;
+        axe_finds_nothing(&window, "the line on its way").await;
+        proxy.forward();
+        window.until("document.querySelector('[data-list=pending]').innerText.startsWith('Too many messages')").await;
+        axe_finds_nothing(&window, "a message that has to wait").await;
+
+        let session = window.script("return JSON.parse(localStorage['lambda-chat.session'])").await;
+        let logout = json!({"refresh_token": session["refresh_token"]});
+        assert_eq!(world.http.post("/auth/logout", &logout).await.status, 204);
+        window.until("document.querySelector('[data-notice=session]')?.textContent.startsWith('Your session has ended')").await;
+        axe_finds_nothing(&window, "a session that has ended").await;
+        window.has_clean_console(true).await;
+        window.close().await;
+    }
+}
+
 /// What a screen reader is told of the page: of each element its role and its name, unless it is ignored.
 async fn accessibility_tree(window: &Window) -> Vec<(String, String)> {
     let tree = window.devtools("Accessibility.getFullAXTree", json!({})).await;
@@ -184,7 +253,7 @@ async fn a_screen_reader_hears_what_is_said(world: World) {
 }
 
 /// Presses a key, wherever the focus is.
-async fn press(window: &Window, keys: &[Key]) {
+pub async fn press(window: &Window, keys: &[Key]) {
     let focused = window.client.active_element().await.unwrap();
     let keys: String = keys.iter().map(|key| char::from(*key)).collect();
     focused.send_keys(&keys).await.unwrap();

@@ -29,7 +29,7 @@ fn in_order(messages: Vec<(u64, String)>) -> Vec<String> {
 }
 
 /// Waits until the bar says how the line is.
-async fn says_of_the_line(window: &Window, words: &str) {
+pub async fn says_of_the_line(window: &Window, words: &str) {
     let status = "document.querySelector('[data-status=connection]').textContent";
     window.until(&format!("{status} === '{words}'")).await;
 }
