@@ -24,6 +24,8 @@ export const RETRIES_MAX = 3;
 export const RETRY_UNHEARD_SECS_MAX = 10;
 /** How many names the server gives at once. */
 const USERS_MAX = 200;
+/** RFC 8288, as the server writes it where there is another page. */
+const NEXT_LINK = /; rel="next"/;
 /** Our errors are a sentence or a few. */
 const DETAIL_LENGTH_MAX = 1_000;
 
@@ -90,9 +92,9 @@ export class Api {
    * @param {string} password
    */
   async register(username, password) {
-    const answer = await this.#send("POST", "/auth/register", { body: { username, password } });
+    const { json } = await this.#send("POST", "/auth/register", { body: { username, password } });
     // A captive portal says 200 to everything; that is no account.
-    if (typeof answer?.message !== "string") throw new Unreachable();
+    if (typeof json?.message !== "string") throw new Unreachable();
   }
 
   /**
@@ -101,7 +103,7 @@ export class Api {
    * @param {string} password
    */
   async login(username, password) {
-    const tokens = await this.#send("POST", "/auth/login", { body: { username, password } });
+    const { json: tokens } = await this.#send("POST", "/auth/login", { body: { username, password } });
     if (!isTokens(tokens) || typeof claimsOf(tokens.access_token)?.sub !== "string") throw new Unreachable();
     this.#session.begin(tokens);
   }
@@ -130,19 +132,22 @@ export class Api {
    */
   async messages(cursor) {
     const query = new URLSearchParams(Object.entries(cursor).map(([name, value]) => [name, String(value)]));
-    const page = await this.#get(`/auth/messages?${query}`);
+    const { json: page } = await this.#get(`/auth/messages?${query}`);
     if (!Array.isArray(page) || page.length > cursor.limit) throw new Unreachable();
     return page.filter(isMessage);
   }
 
   /**
-   * How many people are here, and the names of the first 200.
-   * @returns {Promise<{count: number, users: string[]}>}
+   * How many people are here, and in their order the names of the first 200, or of the next ones after a name.
+   * @param {string} [after]
+   * @returns {Promise<{count: number, users: string[], hasMore: boolean}>}
    */
-  async presence() {
-    const answer = await this.#get(`/auth/presence?limit=${USERS_MAX}`);
-    if (!isPresence(answer)) throw new Unreachable();
-    return { count: answer.count, users: answer.users };
+  async presence(after) {
+    const query = new URLSearchParams({ limit: String(USERS_MAX) });
+    if (after !== undefined) query.set("after", after);
+    const { json, headers } = await this.#get(`/auth/presence?${query}`);
+    if (!isPresence(json)) throw new Unreachable();
+    return { count: json.count, users: json.users, hasMore: NEXT_LINK.test(headers.get("link") ?? "") };
   }
 
   /** An access token good for a handshake, which cannot tell a browser why it was refused. */
@@ -200,7 +205,7 @@ export class Api {
     if (held.access_token !== staleToken && !expiresWithin(held, 0)) return held;
 
     try {
-      const tokens = await this.#send("POST", "/auth/refresh", { body: { refresh_token: held.refresh_token } });
+      const { json: tokens } = await this.#send("POST", "/auth/refresh", { body: { refresh_token: held.refresh_token } });
       if (!isTokens(tokens)) throw new Unreachable();
       this.#session.renew(held, tokens);
     } catch (error) {
@@ -254,7 +259,7 @@ export class Api {
    * @param {string} method
    * @param {string} path
    * @param {{body?: object, token?: string, keepalive?: boolean}} options
-   * @returns {Promise<any>} the parsed body
+   * @returns {Promise<{json: any, headers: Headers}>} the parsed body, and what came with it
    */
   async #send(method, path, { body, token, keepalive = false }) {
     /** @type {Record<string, string>} */
@@ -282,7 +287,7 @@ export class Api {
 
     const json = parseJson(text);
     if (!response.ok) throw apiError(response, json);
-    return json;
+    return { json, headers: response.headers };
   }
 }
 

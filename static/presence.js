@@ -15,6 +15,10 @@ import { ApiError } from "./api.js";
 export const ASK_EVERY_MS = 60_000;
 
 export class Presence extends EventTarget {
+  /** Whether more names are being asked for. */
+  loadingMore = false;
+  /** Whether the last try to get them failed. */
+  moreFailed = false;
   #api;
   #socket;
   #isInSight;
@@ -27,6 +31,10 @@ export class Presence extends EventTarget {
   #count = 0;
   /** @type {string[]} */
   #users = [];
+  /** Whether the server has more names than those. */
+  #hasMore = false;
+  /** How many names have to be known, if there are so many; they come by pages. */
+  #wanted = 1;
   /** What has changed since the question under way was put; null when none is. @type {Change[] | null} */
   #meanwhile = null;
 
@@ -48,14 +56,23 @@ export class Presence extends EventTarget {
     return this.#known;
   }
 
+  /** Whether the server has been heard not to know. */
+  get unsupported() {
+    return this.#unsupported;
+  }
+
   /** How many people are here. */
   get count() {
     return this.#count;
   }
 
-  /** Their names in alphabetical order, the first 200 of them. @returns {readonly string[]} */
+  /** Their names in alphabetical order, as far as they are known. @returns {readonly string[]} */
   get users() {
     return this.#users;
+  }
+
+  get hasMore() {
+    return this.#hasMore;
   }
 
   start() {
@@ -70,21 +87,55 @@ export class Presence extends EventTarget {
     clearInterval(this.#timer);
   }
 
+  /** Asks for everybody who is shown. */
   async ask() {
-    if (this.#unsupported || this.#meanwhile !== null) return;
+    if (!this.#unsupported) await this.#askAfter([]);
+  }
+
+  /** Shows the next names, too, from now on. */
+  async showMore() {
+    this.#wanted = this.#users.length + 1;
+    this.loadingMore = true;
+    this.moreFailed = false;
+    this.dispatchEvent(new Event("change"));
+    await this.#askAfter(this.#users);
+  }
+
+  /** @param {readonly string[]} known  the first names */
+  async #askAfter(known) {
+    // A question under way goes on until it has all that is wanted.
+    if (this.#meanwhile !== null) return;
     this.#meanwhile = [];
     try {
-      const { count, users } = await this.#api.presence();
-      if (this.#listening.signal.aborted) return;
+      const { count, users, hasMore } = await this.#pages(known);
       this.#known = true;
       this.#count = count;
       this.#users = users;
+      this.#hasMore = hasMore;
+      this.moreFailed = false;
       for (const change of this.#meanwhile) this.#apply(change);
-      this.dispatchEvent(new Event("change"));
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) this.#unsupported = true;
+      else if (this.loadingMore) this.moreFailed = true;
+      else return;
     } finally {
       this.#meanwhile = null;
+      this.loadingMore = false;
+    }
+    if (!this.#listening.signal.aborted) this.dispatchEvent(new Event("change"));
+  }
+
+  /** @param {readonly string[]} known */
+  async #pages(known) {
+    const users = new Set(known);
+    for (;;) {
+      const before = users.size;
+      const page = await this.#api.presence([...users].at(-1));
+      for (const user of page.users) users.add(user);
+      // A page that brings nothing would be followed by the same for ever.
+      if (!page.hasMore || users.size >= this.#wanted || users.size === before) {
+        return { ...page, users: [...users] };
+      }
     }
   }
 

@@ -408,14 +408,34 @@ describe("errors tell what the server said", () => {
 
 describe("who is here", () => {
   /** @param {unknown} answer */
-  const ask = (answer) => {
+  const ask = (answer, link = "") => {
     const session = new Session(fakeStorage());
     session.begin(fakeTokens(1));
-    return new Api({ base: "", session, fetch: async () => Response.json(answer), locks: undefined }).presence();
+    const headers = link === "" ? undefined : { link };
+    return new Api({ base: "", session, fetch: async () => Response.json(answer, { headers }), locks: undefined }).presence();
   };
 
-  test("is a number and names", async () => {
-    assert.deepEqual(await ask({ count: 3, users: ["alice", "bob"], more: 1 }), { count: 3, users: ["alice", "bob"] });
+  test("is a number and names, and whether there are more", async () => {
+    const people = { count: 3, users: ["alice", "bob"] };
+    assert.deepEqual(await ask({ ...people, more: 1 }), { ...people, hasMore: false });
+    const next = '</auth/presence?limit=200&after=bob>; rel="next"';
+    assert.deepEqual(await ask(people, next), { ...people, hasMore: true });
+  });
+
+  test("is asked for after a name", async () => {
+    const session = new Session(fakeStorage());
+    session.begin(fakeTokens(1));
+    /** @type {string[]} */
+    const asked = [];
+    /** @param {RequestInfo | URL} input */
+    const fetch = async (input) => {
+      asked.push(String(input));
+      return Response.json({ count: 0, users: [] });
+    };
+    const api = new Api({ base: "", session, fetch, locks: undefined });
+    await api.presence();
+    await api.presence("bob");
+    assert.deepEqual(asked, ["/auth/presence?limit=200", "/auth/presence?limit=200&after=bob"]);
   });
 
   for (const answer of [

@@ -8,20 +8,24 @@ import { FakeSocket, settle } from "./fakes.js";
 function setUp() {
   const socket = new FakeSocket();
   const server = {
-    /** @type {{count: number, users: string[]} | Error} */
+    /** @type {{count: number, users: string[], hasMore?: boolean} | Error} */
     answer: { count: 1, users: ["alice"] },
     asked: 0,
+    /** After whom. @type {(string | undefined)[]} */
+    afters: [],
     inSight: true,
     /** Holds the answer back. @type {Promise<void>} */
     delay: Promise.resolve(),
   };
   const api = {
-    async presence() {
+    /** @param {string} [after] */
+    async presence(after) {
       server.asked += 1;
+      server.afters.push(after);
       const { answer } = server;
       await server.delay;
       if (answer instanceof Error) throw answer;
-      return answer;
+      return { hasMore: false, ...answer };
     },
   };
   const presence = new Presence({ api, socket: /** @type {any} */ (socket), isInSight: () => server.inSight });
@@ -138,5 +142,71 @@ test("a server that does not know the question is asked no more", async () => {
   socket.open();
   frame("joined", "bob");
   await settle();
-  assert.deepEqual([server.asked, presence.known], [1, false]);
+  assert.deepEqual([server.asked, presence.known, presence.unsupported], [1, false, true]);
+});
+
+/** A room of people named a to z, of whom the server names three at a time. */
+function alphabet() {
+  const world = setUp();
+  const names = [..."abcdefghijklmnopqrstuvwxyz"];
+  const { server } = world;
+  Object.defineProperty(server, "answer", {
+    get: () => {
+      const after = server.afters.at(-1) ?? "";
+      const rest = names.filter((name) => name > after);
+      return { count: names.length, users: rest.slice(0, 3), hasMore: rest.length > 3 };
+    },
+  });
+  return { ...world, names, shown: () => world.presence.users.join("") };
+}
+
+test("more names come by pages, and all that are shown are asked for from then on", async () => {
+  const { socket, server, presence, names, shown } = alphabet();
+  socket.open();
+  await settle();
+  assert.deepEqual([presence.count, shown(), presence.hasMore], [26, "abc", true]);
+  const more = presence.showMore();
+  assert.equal(presence.loadingMore, true);
+  await more;
+  assert.deepEqual([shown(), presence.hasMore, presence.loadingMore], ["abcdef", true, false]);
+  assert.deepEqual(server.afters, [undefined, "c"]);
+  names.splice(1, 1);
+  mock.timers.tick(ASK_EVERY_MS);
+  await settle();
+  assert.deepEqual([presence.count, shown()], [25, "acdefg"]);
+  assert.deepEqual(server.afters.slice(2), [undefined, "d"]);
+  while (presence.hasMore) await presence.showMore();
+  assert.equal(shown(), "acdefghijklmnopqrstuvwxyz");
+});
+
+test("more names that are wanted while a question is under way come with its answer", async () => {
+  const { socket, presence, shown } = alphabet();
+  socket.open();
+  await settle();
+  const asking = presence.ask();
+  presence.showMore();
+  await asking;
+  assert.deepEqual([shown(), presence.loadingMore], ["abcdef", false]);
+});
+
+test("more names that do not come can be asked for again", async () => {
+  const { socket, server, presence } = setUp();
+  server.answer = { count: 2, users: ["alice"], hasMore: true };
+  socket.open();
+  await settle();
+  server.answer = new Unreachable();
+  await presence.showMore();
+  assert.deepEqual([presence.moreFailed, presence.loadingMore, presence.users], [true, false, ["alice"]]);
+  server.answer = { count: 2, users: ["bob"] };
+  await presence.showMore();
+  assert.deepEqual([presence.moreFailed, presence.users, presence.hasMore], [false, ["alice", "bob"], false]);
+});
+
+test("a server that repeats its page is not asked for ever", async () => {
+  const { socket, server, presence } = setUp();
+  server.answer = { count: 9, users: ["alice"], hasMore: true };
+  socket.open();
+  await settle();
+  await presence.showMore();
+  assert.deepEqual([server.asked, presence.users], [2, ["alice"]]);
 });

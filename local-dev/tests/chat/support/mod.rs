@@ -61,8 +61,8 @@ use shared::{
     frame::Protocol,
     rate::MessageRate,
     settings::{Lookup, Settings},
-    store::{Drafts, NewConnection, Outcome, ROLES, RoleArns, Store, Stretch},
-    token::SessionId,
+    store::{Drafts, NewConnection, NewSession, Outcome, ROLES, RoleArns, Store, Stretch},
+    token::{SessionId, TokenId},
 };
 use tempfile::TempDir;
 
@@ -465,6 +465,24 @@ impl World {
             now: self.clock.clock().now(),
         };
         assert!(self.store.insert_connection(&connection, None).await.unwrap().is_some());
+    }
+
+    /// Adds users with the password of one, each with a row for a connection that isn't there.
+    pub async fn insert_people(&self, like: &User, usernames: impl IntoIterator<Item = String>) {
+        let hash = self.password_hash(&like.username).await.into();
+        let now = self.clock.clock().now();
+        for username in usernames {
+            let id = format!("{username}=");
+            let username = &Username::parse(&username).unwrap();
+            let (session, token_id) = (&SessionId::random(), &TokenId::random());
+            self.store.insert_user(username, &hash, now).await.unwrap();
+            let expires_at = now.plus(Duration::from_hours(1));
+            let opened = NewSession { id: session, username, token_id, now, expires_at };
+            self.store.insert_session(&opened).await.unwrap();
+            let protocol = Protocol::ChatV1;
+            let connection = NewConnection { id: &id, username, session, protocol, now };
+            assert!(self.store.insert_connection(&connection, None).await.unwrap().is_some());
+        }
     }
 
     /// Stores what the owner of a connection says at an instant.
