@@ -22,6 +22,7 @@ crate::stories! {
     what_came_out_of_sight_is_counted_and_marked,
     where_reading_stopped_is_known_after_a_reload,
     messages_that_come_while_one_reads_back_move_nothing,
+    the_newest_message_stays_in_sight_above_a_long_text,
     ten_thousand_messages_are_read_to_the_start_and_back,
 }
 
@@ -222,6 +223,38 @@ async fn messages_that_come_while_one_reads_back_move_nothing(world: World) {
     let marked =
         "return !document.querySelector('[data-message-id=\"101\"] [data-part=new]').hidden";
     assert_eq!(alice.script(marked).await, true);
+    alice.has_clean_console(false).await;
+    alice.close().await;
+}
+
+async fn the_newest_message_stays_in_sight_above_a_long_text(world: World) {
+    let bob = world.user("bob").await;
+    world.store_messages(&bob, 40, |_| world.clock.clock().now()).await;
+    let chromium = Chromium::start().await;
+    let alice = chromium.open(&world.base_url()).await;
+    alice.register("alice", World::PASSWORD).await;
+    alice.shows(40).await;
+    // A browser may say that what is in sight was moved before it says that there is less room.
+    let grow = format!(
+        "const field = document.querySelector('textarea');
+        const before = {SCROLLER}.clientHeight;
+        field.value = 'line\\n'.repeat(9);
+        field.dispatchEvent(new Event('input', {{ bubbles: true }}));
+        {SCROLLER}.dispatchEvent(new Event('scroll'));
+        return before - {SCROLLER}.clientHeight;"
+    );
+    assert!(alice.script(&grow).await.as_f64().unwrap() > 100.0);
+    let below =
+        format!("{SCROLLER}.scrollHeight - {SCROLLER}.clientHeight - {SCROLLER}.scrollTop < 2");
+    alice.until(&below).await;
+    assert_eq!(in_sight(&alice).await.last(), Some(&40));
+    // Whoever has scrolled back stays there.
+    alice.script(&format!("{SCROLLER}.scrollTop = 300")).await;
+    alice.until("!document.querySelector('[data-action=jump]').hidden").await;
+    let reading = in_sight(&alice).await[0];
+    alice.script("document.querySelector('textarea').value = ''").await;
+    alice.until("document.querySelector('textarea').clientHeight < 60").await;
+    assert_eq!(in_sight(&alice).await[0], reading);
     alice.has_clean_console(false).await;
     alice.close().await;
 }
