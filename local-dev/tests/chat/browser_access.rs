@@ -156,7 +156,8 @@ async fn axe_finds_nothing_however_the_line_is(mut world: World) {
             window.click("people").await;
         }
         let looking = async {
-            let typing = "document.querySelector('[data-part=typing]').checkVisibility()";
+            let typing =
+                "document.querySelector('[data-part=typing]').textContent === 'bob is typing…'";
             window.until(typing).await;
             axe_finds_nothing(&window, "people who are here, one of them typing").await;
             assert_eq!(window.script(&format!("return {typing}")).await, true);
