@@ -8,7 +8,7 @@ import { find, fromTemplate, setText } from "./view.js";
 
 const HUES = 6;
 /** In the bar there is no room for more than "12K". */
-const IN_SHORT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 0 });
+const IN_SHORT = new Intl.NumberFormat("en", { notation: "compact" });
 /** From here on, style.css shows the panel beside the conversation. */
 const BESIDE = "(min-width: 60rem)";
 

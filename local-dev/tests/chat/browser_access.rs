@@ -147,10 +147,9 @@ async fn axe_finds_nothing_however_the_line_is(mut world: World) {
     let chromium = Chromium::start().await;
     for narrow in [false, true] {
         let proxy = Proxy::before(&world.base_url()).await;
-        let window = match narrow {
-            true => chromium.open_narrow(proxy.url()).await,
-            false => chromium.open(proxy.url()).await,
-        };
+        let url = proxy.url();
+        let window =
+            if narrow { chromium.open_narrow(url).await } else { chromium.open(url).await };
         window.register(if narrow { "alice" } else { "carol" }, World::PASSWORD).await;
         if narrow {
             window.click("people").await;
