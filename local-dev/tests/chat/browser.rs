@@ -16,10 +16,11 @@ use crate::{
 crate::stories! {
     Needs::Chromium;
     two_windows_chat,
+    an_expired_token_is_renewed_unseen,
+    a_restart_loses_and_doubles_nothing;
+    Needs::ChromiumAlone;
     two_windows_chat_at_320_pixels,
     a_script_tag_stays_text,
-    an_expired_token_is_renewed_unseen,
-    a_restart_loses_and_doubles_nothing,
     history_scrolls_back,
     the_page_as_a_cdn_has_it_works,
 }

@@ -22,7 +22,8 @@ crate::stories! {
     on_a_phone_nothing_covers_how_the_line_is,
     in_a_large_room_more_people_are_shown_where_the_reader_is;
     Needs::Chromium;
-    who_comes_and_goes_is_seen_beside_the_conversation,
+    who_comes_and_goes_is_seen_beside_the_conversation;
+    Needs::ChromiumAlone;
     two_who_type_at_once_are_both_seen,
     a_server_without_presence_is_left_alone
 }

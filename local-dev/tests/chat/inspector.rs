@@ -14,7 +14,8 @@ use crate::{
 crate::stories! {
     Needs::Chromium;
     the_inspector_shows_what_happened_and_replays_it,
-    a_waterfall_shows_the_steps_of_a_message,
+    a_waterfall_shows_the_steps_of_a_message;
+    Needs::ChromiumAlone;
     invocations_are_filtered_by_their_texts,
     an_invocation_is_copied_as_a_sample_and_as_a_command,
     a_refusal_has_a_note_of_what_aws_would_do,

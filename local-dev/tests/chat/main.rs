@@ -93,8 +93,14 @@ use std::{
 use futures_util::FutureExt;
 use libtest_mimic::{Arguments, Failed, Trial};
 use support::{
-    Backend, World, bootstraps as compiled, browser::Chromium, leaks::Hunt, postgres::Postgres,
-    room::Room, runtime, target::Target,
+    Backend, World, bootstraps as compiled,
+    browser::Chromium,
+    leaks::Hunt,
+    postgres::Postgres,
+    room::Room,
+    runtime,
+    target::Target,
+    times::{self, Measured},
 };
 
 /// The longest that any one story may take.
@@ -152,7 +158,7 @@ pub enum Needs {
     Dsql,
     /// A browser.
     Chromium,
-    /// A browser, for what is the page's own affair: one database will do.
+    /// A browser, for what is the page's or the gateway's own affair: one database will do.
     ChromiumAlone,
     /// A browser, and axe to look at the page in it.
     Axe,
@@ -268,6 +274,9 @@ fn main() -> ExitCode {
     let trials: Vec<Trial> = trials.collect();
     let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials);
+    if let Some(report) = times::report() {
+        println!("{report}");
+    }
 
     if let Some(postgres) = postgres.and_then(Arc::into_inner) {
         postgres.stop();
@@ -311,6 +320,7 @@ fn trial(story: &Story, database: &str, backend: Option<Backend>) -> Trial {
     }
     let backend = backend.expect("nothing is missing");
     Trial::test(name, move || {
+        let _measured = Measured::begin(name);
         runtime(name).block_on(async {
             let (after, over) = mpsc::channel();
             let world = World::start(backend.clone(), after).await;

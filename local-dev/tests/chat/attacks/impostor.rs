@@ -18,7 +18,7 @@ use crate::{
 };
 
 crate::stories! {
-    Needs::Chromium;
+    Needs::ChromiumAlone;
     a_history_that_no_server_of_ours_would_send_harms_nothing,
     sign_ins_that_no_server_of_ours_would_answer_harm_nothing,
     frames_that_no_server_of_ours_would_send_harm_nothing,

@@ -20,7 +20,7 @@ use crate::{
 };
 
 crate::stories! {
-    Needs::Chromium;
+    Needs::ChromiumAlone;
     no_address_leads_to_another_site,
     no_other_site_can_frame_the_page_or_the_inspector,
     no_other_site_can_open_a_socket,

@@ -13,7 +13,7 @@ use crate::{
 };
 
 crate::stories! {
-    Needs::Chromium;
+    Needs::ChromiumAlone;
     what_is_slipped_into_the_page_does_not_run,
     the_inspector_shows_hostile_events_as_text;
     Needs::Nothing;

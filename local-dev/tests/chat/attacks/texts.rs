@@ -12,7 +12,7 @@ use crate::{
 };
 
 crate::stories! {
-    Needs::Chromium;
+    Needs::ChromiumAlone;
     texts_that_would_be_markup_stay_texts,
     texts_that_turn_or_pile_up_stay_in_their_place,
 }

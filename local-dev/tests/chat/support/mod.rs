@@ -18,6 +18,7 @@ pub mod site;
 pub mod socket;
 pub mod sqs;
 pub mod target;
+pub mod times;
 pub mod tls;
 
 use std::{
