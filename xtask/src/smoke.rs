@@ -43,7 +43,7 @@ impl Smoke {
     }
 }
 
-/// Registers a user, opens two sockets, says one message, and signs out. User and message stay. A name that is new to the
+/// Registers a user, opens two sockets, says one message, looks who is online, and signs out. User and message stay. A name that is new to the
 /// world may be unknown for a while: that is borne for as long as `patience`.
 pub(crate) fn test(url: &str, patience: Duration) -> Result<(), String> {
     let agent = web::agent();
@@ -88,9 +88,33 @@ pub(crate) fn test(url: &str, patience: Duration) -> Result<(), String> {
         }
     }
     say(&format!("  a message came to both after {} ms", started.elapsed().as_millis()));
+    is_online(&agent, url, &username, access_token)?;
+    say("  is online");
     ask("/auth/logout", &json!({"refresh_token": refresh_token}), 204)?;
     say("  logged out");
     Ok(())
+}
+
+/// Asks for the part of the list that begins with a user who has opened a socket.
+fn is_online(
+    agent: &ureq::Agent,
+    url: &str,
+    username: &str,
+    access_token: &str,
+) -> Result<(), String> {
+    // Nobody else's name lies between one and itself without its last letter, but by an unheard-of chance.
+    let before = &username[..username.len() - 1];
+    let question = format!("/auth/presence?limit=1&after={before}");
+    let (status, answer) = web::get_as(agent, &format!("{url}{question}"), access_token)?;
+    if status != 200 {
+        let detail = answer["detail"].as_str().or(answer["message"].as_str()).unwrap_or_default();
+        return Err(format!("GET {question} was answered {status} instead of 200: {detail}"));
+    }
+    if answer["users"][0] == username {
+        Ok(())
+    } else {
+        Err(format!("{username} has two open sockets and is not among who is online"))
+    }
 }
 
 fn until_it_answers(agent: &ureq::Agent, url: &str, patience: Duration) -> Result<(), String> {
