@@ -4,7 +4,7 @@ use std::{fs, io, process::Command};
 
 use clap::Args;
 
-use crate::{cargo, root, run, say, tools};
+use crate::{cargo, root, run, say, tools, waiting::Waiting};
 
 /// What a function may weigh, in bytes. Lambda fetches it before it starts it, and reads most of it at a cold start; what
 /// makes it grow is a dependency, most often, that can do more than is asked of it.
@@ -120,6 +120,7 @@ fn megabytes(bytes: u64) -> String {
 
 /// A function on Lambda talks to PostgreSQL. One careless feature would put all of SQLite into each of them.
 fn refuse_sqlite(functions: &[String]) -> Result<(), String> {
+    let _waiting = Waiting::begin("cargo tree");
     let mut command = cargo(&["tree", "--quiet", "--edges", "normal", "--prefix", "none"]);
     let output = command
         .args(functions)

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::{cargo, run};
+use crate::{cargo, run, waiting};
 
 /// How long, on what.
 #[derive(Args)]
@@ -49,9 +49,13 @@ impl Check {
             On::Postgres => "postgres",
             On::Bootstraps => "bootstraps",
         };
-        let mut command = cargo(&["test", "--package", "local-dev", "--test", "chat", "--"]);
+        let suite = ["--package", "local-dev", "--test", "chat"];
+        // By itself, so that cargo shows how far it has come.
+        run(cargo(&["test", "--no-run"]).args(suite))?;
+        let mut command = cargo(&["test", "--quiet"]);
         command
-            .args(["--exact", &format!("{on}::checker::random_schedules_keep_the_promises")])
+            .args(suite)
+            .args(["--", "--exact", &format!("{on}::checker::random_schedules_keep_the_promises")])
             // What is missing must be said, not skipped.
             .env("CI", "true")
             .env("CHECKER_OPERATIONS", self.operations.to_string())
@@ -63,6 +67,6 @@ impl Check {
         if let Some(seed) = self.seed {
             command.env("CHECKER_SEED", seed.to_string());
         }
-        run(&mut command)
+        waiting::run(&mut command, "checking")
     }
 }

@@ -22,9 +22,9 @@ mod waiting;
 mod web;
 
 use std::{
-    io::{Write, stderr, stdout},
+    io::{self, Write, stderr, stdout},
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::{Command, ExitCode, ExitStatus},
 };
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -70,7 +70,7 @@ enum Task {
     Screenshot,
     /// Make the page for a CDN: names with hashes, so that browsers may keep the files
     Site(site::Site),
-    /// Try a running chat: register, log in, two sockets, one message
+    /// Try a running chat: register, log in, two sockets, one message, who is online
     Smoke(smoke::Smoke),
 }
 
@@ -128,6 +128,12 @@ fn cargo(arguments: &[&str]) -> Command {
 
 /// Runs a command to its end.
 fn run(command: &mut Command) -> Result<(), String> {
-    let status = command.status().map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    let status = command.status();
+    ended(command, status)
+}
+
+/// What became of a command.
+fn ended(command: &Command, status: io::Result<ExitStatus>) -> Result<(), String> {
+    let status = status.map_err(|error| format!("cannot run {command:?}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}")) }
 }

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use crate::waiting::Waiting;
+
 /// A program.
 pub(crate) struct Tool {
     name: &'static str,
@@ -45,6 +47,7 @@ impl Tool {
 
     fn check(&self) -> Result<(), String> {
         let Self { name, remedy, .. } = self;
+        let _waiting = Waiting::begin(&self.probe());
         let output = Command::new(name)
             .args(self.probe)
             .output()

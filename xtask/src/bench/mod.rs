@@ -14,7 +14,7 @@ use report::Results;
 
 use crate::{
     build::{Build, lambda_cargo},
-    cargo, root, run, say, tools,
+    cargo, root, run, say, tools, waiting,
 };
 
 /// What is deployed is not built for this machine; what is measured is.
@@ -83,7 +83,7 @@ impl Bench {
         if missing.is_none() {
             command.arg("--functions").arg(target_lambda());
         }
-        run(&mut command)?;
+        waiting::run(&mut command, "measuring")?;
         let mut results = read(&json)?;
         results.skipped.extend(missing);
         Ok(results)
