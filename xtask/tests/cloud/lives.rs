@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     proxy::Fault,
-    site::{FUNCTIONS, Site, said},
+    site::{FUNCTIONS, Site, program, root, said},
 };
 
 pub const STORIES: &[(&str, fn())] = &[
@@ -20,6 +20,10 @@ pub const STORIES: &[(&str, fn())] = &[
     ("destroy_goes_on_where_it_stopped", destroy_goes_on_where_it_stopped),
     ("destroy_wants_the_name_typed", destroy_wants_the_name_typed),
 ];
+
+/// Of functions that are built.
+pub const OF_BUILT: &[(&str, fn())] =
+    &[("one_function_is_deployed_by_itself", one_function_is_deployed_by_itself)];
 
 fn status(steps_pending: u64) -> Value {
     let now =
@@ -41,6 +45,7 @@ fn a_chat_is_deployed_updated_and_destroyed() {
 
     let first = site.deploy(&[]);
     first.succeeded().has("[8/8]").has("there is no story yet").has("a message came to both");
+    first.has("is online");
     assert!(first.text.ends_with(&format!("The chat is at {}\n", site.page())), "{}", first.text);
     the_page_is_there(&site);
     let functions = site.aws(&["lambda", "list-functions"]);
@@ -277,4 +282,31 @@ fn destroy_wants_the_name_typed() {
     typed("other").failed().has("that is not its name; nothing was deleted");
     assert_eq!(site.proxy.count("Action=DeleteStack"), 0);
     typed("typed").succeeded().has("typed is gone");
+}
+
+/// As the README shows it, in a repository whose functions are built.
+fn one_function_is_deployed_by_itself() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.contains("`cargo lambda deploy NAME`"));
+    let site = Site::start("single");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["lambda", "deploy", "register"]).current_dir(root());
+    // Cargo finds the registry and the toolchain at home.
+    cargo.envs(site.environment().into_iter().filter(|(name, _)| !is_own(name)));
+    let cargo_lambda = program("cargo-lambda", "ci-venv").unwrap();
+    let folder = cargo_lambda.parent().unwrap().display().to_string();
+    cargo.env("PATH", format!("{folder}:{}", std::env::var("PATH").unwrap()));
+    said(cargo.output().unwrap()).succeeded();
+
+    let there = site.aws(&["lambda", "get-function", "--function-name", "register"]);
+    let built = fs::metadata(root().join("target/lambda/register/bootstrap")).unwrap();
+    let zipped = there["Configuration"]["CodeSize"].as_u64().unwrap();
+    assert!(zipped > built.len() / 10 && zipped <= built.len(), "{there}");
+    assert_eq!(there["Configuration"]["Handler"], "bootstrap");
+    assert_eq!(site.aws(&["lambda", "list-functions"])["Functions"].as_array().unwrap().len(), 1);
+}
+
+/// Whether a variable says where this machine has its programs and settings.
+fn is_own(name: &str) -> bool {
+    ["HOME", "PATH"].contains(&name)
 }

@@ -11,6 +11,7 @@
     reason = "the suite finds its programs through the environment"
 )]
 
+mod aws;
 mod errors;
 mod lives;
 mod missing;
@@ -24,13 +25,17 @@ use libtest_mimic::{Arguments, Failed, Trial};
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(3);
+    let missing = site::missing();
+    let _aws = missing.is_none().then(aws::serve);
     let trials = [lives::STORIES, errors::STORIES, missing::STORIES].into_iter().flatten();
-    let trials = trials.map(|(name, story)| trial(name, *story)).collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let trials = trials.map(|(name, story)| trial(name, *story, missing));
+    let missing = missing.or_else(site::not_built);
+    let of_built = lives::OF_BUILT.iter().map(|(name, story)| trial(name, *story, missing));
+    libtest_mimic::run(&arguments, trials.chain(of_built).collect()).exit_code()
 }
 
-fn trial(name: &str, story: fn()) -> Trial {
-    match site::missing() {
+fn trial(name: &str, story: fn(), missing: Option<&'static str>) -> Trial {
+    match missing {
         None => Trial::test(name, move || {
             story();
             Ok(())

@@ -11,7 +11,10 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::proxy::{Fault, Proxy};
+use crate::{
+    aws,
+    proxy::{Fault, Proxy},
+};
 
 /// What has to be there, where CI puts it, and how to get it.
 const PROGRAMS: &[(&str, &str, &str)] = &[
@@ -48,7 +51,7 @@ pub fn root() -> &'static Path {
 }
 
 /// A program of CI's environments, or of the machine.
-fn program(name: &str, venv: &str) -> Option<PathBuf> {
+pub fn program(name: &str, venv: &str) -> Option<PathBuf> {
     let ours = root().join("target").join(venv).join("bin").join(name);
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::env::split_paths(&path).map(|folder| folder.join(name));
@@ -66,6 +69,15 @@ pub fn missing() -> Option<&'static str> {
     program.or_else(|| (!local_dev().is_file()).then_some("needs local-dev: cargo build"))
 }
 
+/// What this machine lacks to deploy a function that is built.
+pub fn not_built() -> Option<&'static str> {
+    if program("cargo-lambda", "ci-venv").is_none() {
+        return Some("needs cargo-lambda: pip install cargo-lambda");
+    }
+    let is_built = root().join("target/lambda/register/bootstrap").is_file();
+    (!is_built).then_some("needs the functions as Lambda runs them: cargo xtask build")
+}
+
 /// What SAM says of a template.
 pub fn sam_validates(template: &Path, folder: &Path) -> Said {
     let sam = program("sam", "ci-sam").unwrap();
@@ -81,7 +93,7 @@ pub fn sam_validates(template: &Path, folder: &Path) -> Said {
 }
 
 /// A program that ends with the test, even if somebody kills the test.
-struct Running {
+pub struct Running {
     child: Child,
     /// Kills the program as soon as nobody holds its standard input any more.
     guard: Child,
@@ -89,7 +101,7 @@ struct Running {
 
 impl Running {
     /// Starts it, and reads on until `find` finds what it says of its address.
-    fn start(command: &mut Command, find: impl Fn(&str) -> Option<String>) -> (Self, String) {
+    pub fn start(command: &mut Command, find: impl Fn(&str) -> Option<String>) -> (Self, String) {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let guard = Command::new("sh")
@@ -293,8 +305,7 @@ impl Site {
 
     /// What the AWS CLI finds.
     pub fn environment(&self) -> Vec<(String, String)> {
-        let bin = program("aws", "ci-venv").unwrap();
-        let path = format!("{}:/usr/bin:/bin", bin.parent().unwrap().display());
+        let path = format!("{}:/usr/bin:/bin", aws::folder().display());
         let variables = [
             ("PATH", path.as_str()),
             ("HOME", self.folder.path().to_str().unwrap()),
@@ -312,7 +323,7 @@ impl Site {
 
     /// Asks moto itself, without faults.
     pub fn aws(&self, arguments: &[&str]) -> Value {
-        let output = Command::new(program("aws", "ci-venv").unwrap())
+        let output = Command::new(aws::folder().join("aws"))
             .args(arguments)
             .args(["--endpoint-url", &self.moto_url, "--output", "json"])
             .env_clear()
@@ -345,6 +356,8 @@ fn moto(folder: &Path) -> (Running, String) {
     let line = format!("exec {} {server} -H 127.0.0.1 -p 0 2>&1", python.display());
     let mut shell = Command::new("sh");
     shell.args(["-c", &line]).env("PYTHONUNBUFFERED", "1").env("HOME", folder);
+    // Those that AWS has for everybody.
+    shell.env("MOTO_IAM_LOAD_MANAGED_POLICIES", "true");
     Running::start(&mut shell, |line| {
         let address = line.split("Running on ").nth(1)?;
         Some(address.trim().to_owned())
