@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{document::Document, root};
+use crate::{document::Document, root, without_cargos_own};
 
 /// What the compiler has made of others' crates is the same in the copy.
 const SHARED: [&str; 3] = [".fingerprint", "build", "deps"];
@@ -32,13 +32,7 @@ pub fn is_followed() {
     assert!(steps > 10, "there are only {steps} steps");
 
     let mut cargo = Command::new(env!("CARGO"));
-    // What this test's cargo says of its package would have that cargo build dependencies anew.
-    let of_package = |name: &String| {
-        ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|start| name.starts_with(start))
-    };
-    for name in std::env::vars().map(|(name, _)| name).filter(of_package) {
-        cargo.env_remove(name);
-    }
+    without_cargos_own(&mut cargo);
     let tested = cargo
         // Of the whole workspace, or dependencies would be compiled anew with fewer features.
         .args(["test", "--offline", "--workspace", "--test", "chat", "--", "sqlite::edits::"])

@@ -1,8 +1,8 @@
 //! What documents say, tried: each command of ours has the options that it is shown with, what the README shows a new user is run
 //! as it stands, shell is shell, links lead somewhere.
 //!
-//! Commands that need an account, a compiler or minutes are run by other tests: `cloud` runs `deploy`, `doctor`, `destroy` and
-//! `site`, `.ci/run` runs `build`, `fuzz` and the tests, local-dev's own tests its options.
+//! Commands that need an account or minutes are run by other tests: `cloud` runs `deploy`, `doctor`, `destroy`, `site` and
+//! `cargo lambda deploy`, `smoke` and `chat` what they are called, `.ci/run` runs `build`, `fuzz` and the tests, local-dev's own tests its options.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(unreachable_pub, reason = "nobody uses this crate from outside")]
@@ -12,11 +12,13 @@ mod document;
 mod extending;
 mod links;
 mod new_user;
+#[cfg(unix)]
+mod others;
 
 use std::{
     env::consts::EXE_SUFFIX,
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{Command, ExitCode},
 };
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -35,6 +37,18 @@ fn main() -> ExitCode {
             "a_new_user_does_what_the_readme_says",
             no_local_dev().or_else(|| lacks("bash")).or_else(|| lacks("curl")),
             new_user::follows_the_readme,
+        ),
+        #[cfg(unix)]
+        trial(
+            "local_dev_is_installed",
+            lacks("bash").or_else(|| lacks("curl")),
+            others::local_dev_is_installed,
+        ),
+        #[cfg(unix)]
+        trial(
+            "one_function_is_tried_by_itself",
+            no_local_dev().or_else(|| lacks("bash")).or_else(|| lacks("cargo-lambda")),
+            others::one_function_is_tried_by_itself,
         ),
         trial("extending_the_chat_is_done_as_written", lacks("git"), extending::is_followed),
     ];
@@ -58,6 +72,7 @@ fn lacks(program: &'static str) -> Option<&'static str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_there = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
     let hint = match program {
+        "cargo-lambda" => "needs cargo-lambda: pip install cargo-lambda",
         "curl" => "needs curl",
         "git" => "needs git",
         _ => "needs bash",
@@ -67,6 +82,16 @@ fn lacks(program: &'static str) -> Option<&'static str> {
 
 fn no_local_dev() -> Option<&'static str> {
     (!local_dev().is_file()).then_some("needs local-dev: cargo build")
+}
+
+/// Takes from a command what this test's cargo says of its package: another cargo would build dependencies anew for it.
+pub fn without_cargos_own(command: &mut Command) {
+    let of_package = |name: &String| {
+        ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|start| name.starts_with(start))
+    };
+    for name in std::env::vars().map(|(name, _)| name).filter(of_package) {
+        command.env_remove(name);
+    }
 }
 
 /// The workspace's folder.

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -11,16 +12,21 @@ use crate::{
 };
 
 /// local-dev, as `cargo run` starts it, on a free port and in a folder of its own.
-struct Running {
+pub struct Running {
     child: Child,
-    port: String,
-    folder: tempfile::TempDir,
+    pub port: String,
+    pub folder: tempfile::TempDir,
 }
 
 impl Running {
-    fn start() -> Self {
+    pub fn start() -> Self {
+        Self::of(&local_dev())
+    }
+
+    /// The same of another program.
+    pub fn of(program: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut child = Command::new(local_dev())
+        let mut child = Command::new(program)
             .args(["--port", "0", "--static-dir"])
             .arg(root().join("static"))
             .current_dir(&folder)
@@ -37,7 +43,7 @@ impl Running {
     }
 
     /// What a command of the README prints, if it succeeds.
-    fn run(&self, command: &str, variables: &[(&str, &str)]) -> String {
+    pub fn run(&self, command: &str, variables: &[(&str, &str)]) -> String {
         let command = command.replace(":3000", &format!(":{}", self.port));
         let output = Command::new("bash")
             .args(["-c", &command])
