@@ -43,8 +43,8 @@ impl Smoke {
     }
 }
 
-/// Registers a user, opens two sockets, says one message, looks who is online, and signs out. User and message stay. A name that is new to the
-/// world may be unknown for a while: that is borne for as long as `patience`.
+/// Registers a user, opens two sockets, says one message, looks who is online, and signs out. User and message stay. A name that is
+/// new to the world may be unknown for a while: that is borne for as long as `patience`.
 pub(crate) fn test(url: &str, patience: Duration) -> Result<(), String> {
     let agent = web::agent();
     until_it_answers(&agent, url, patience)?;
@@ -102,7 +102,7 @@ fn is_online(
     username: &str,
     access_token: &str,
 ) -> Result<(), String> {
-    // Nobody else's name lies between one and itself without its last letter, but by an unheard-of chance.
+    // Between a name and the same without its last letter lies nobody else's, but by an unheard-of chance.
     let before = &username[..username.len() - 1];
     let question = format!("/auth/presence?limit=1&after={before}");
     let (status, answer) = web::get_as(agent, &format!("{url}{question}"), access_token)?;

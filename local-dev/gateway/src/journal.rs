@@ -401,8 +401,8 @@ impl Entry {
         self.step(LOG, line.into(), Duration::ZERO, String::new());
     }
 
-    /// Adds a step that ends now, or with the invocation if that has ended, and took so long. `kind` is what sort of step it is, in a word; `label` what was done, and
-    /// `outcome` what came of it.
+    /// Adds a step that ends now, or with the invocation if that has ended, and took so long. `kind` is what sort of step it is,
+    /// in a word; `label` what was done, and `outcome` what came of it.
     pub fn step(&self, kind: &'static str, mut label: String, duration: Duration, outcome: String) {
         // What is told after the end was done before it.
         let offset = self.record.age().saturating_sub(duration);

@@ -4,7 +4,8 @@
 //! API Gateway's own; what nobody has published or observed is a row of the table in [`assumptions`]. What the APIs share
 //! is in `request`, `body`, `function`, `proxy_response`, `throttle` and `identifier`; a WebSocket connection is handed from
 //! `websocket_api` (the handshake) to `lifetime` (from `$connect` to `$disconnect`) to `socket` (frames).
-//! [`server`] takes the port and `http1` serves it, over what `transport` makes of a TCP connection.
+//! [`server`] takes the port, or says by `port_holder` who has it, and `http1` serves it, over what `transport` makes of a TCP
+//! connection.
 //! `queues` are somebody else's, on the same port.
 //! What happens is remembered in `journal` and shown by `inspector`, without the secrets that `redaction` finds; `refusal` has
 //! what is said of all that is refused, `usage` how near to the limits anything comes.

@@ -2,7 +2,8 @@
 //! as it stands, shell is shell, links lead somewhere.
 //!
 //! Commands that need an account or minutes are run by other tests: `cloud` runs `deploy`, `doctor`, `destroy`, `site` and
-//! `cargo lambda deploy`, `smoke` and `chat` what they are called, `.ci/run` runs `build`, `fuzz` and the tests, local-dev's own tests its options.
+//! `cargo lambda deploy`, the tests `smoke` and `chat` the tasks of these names, `.ci/run` runs `build`, `fuzz` and the tests,
+//! local-dev's own tests its options.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(unreachable_pub, reason = "nobody uses this crate from outside")]
