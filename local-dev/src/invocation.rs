@@ -1,7 +1,7 @@
 //! The invocation that a piece of code belongs to when functions run inside of this program: what it logs is shown with
-//! the invocation, and so are its SQL statements; what it leaves running is reported. On Lambda, an instance is frozen when it has answered; work
-//! that nobody waited for stops, and goes on at some later event or never. Inside of this program it would simply go on, and
-//! the mistake would show in the cloud only.
+//! the invocation, and so are its SQL statements; what it leaves running is reported. On Lambda, an instance is frozen when it
+//! has answered; work that nobody waited for stops, and goes on at some later event or never. Inside of this program it would
+//! simply go on, and the mistake would show in the cloud only.
 
 use std::{
     collections::{BTreeSet, HashMap},

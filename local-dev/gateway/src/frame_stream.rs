@@ -56,8 +56,9 @@ pub(crate) enum Progress {
     Received(Message),
 }
 
-/// Attends to the connection's outbox, writes what the library has `unflushed`, and reads, whichever comes first. Reading must go on while writing cannot: a client may
-/// want to finish sending before it reads. Where it is `text_only`, the beginning of a binary message is an ending.
+/// Attends to the connection's outbox, writes what the library has `unflushed`, and reads, whichever comes first. Reading must go on
+/// while writing cannot: a client may want to finish sending before it reads. Where it is `text_only`, the beginning of a binary
+/// message is an ending.
 pub(crate) async fn next(
     stream: &mut Stream,
     connection: &Connection,

@@ -121,8 +121,9 @@ impl HttpApi {
     }
 
     /// Whether `path` belongs to this API where there is a fallback. In the cloud, an API has a host of its own; here, it
-    /// shares one with others and with what falls back. At a stage with a name, everything below the stage belongs to it. At `$default`, everything
-    /// does if any route begins with a variable or is `$default`; else what begins with a route's first segment.
+    /// shares one with others and with what falls back. At a stage with a name, everything below the stage belongs to it. At
+    /// `$default`, everything does if any route begins with a variable or is `$default`; else what begins with a route's first
+    /// segment.
     pub(crate) fn has(&self, path: &str) -> bool {
         if self.stage != Self::DEFAULT_STAGE {
             return self.below_stage(path).is_some();
