@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     pin::pin,
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -159,7 +160,7 @@ impl Broadcast<'_> {
         shards: &[&Shard],
         frames: &mut Frames<'_>,
         mut ahead: Vec<Post>,
-        first: Option<(Vec<Recipient>, usize)>,
+        first: Option<(Arc<[Recipient]>, usize)>,
         tally: &mut Tally,
     ) -> Result<()> {
         let stretches: Vec<Stretch<'_>> = shards.iter().map(|shard| shard.stretch()).collect();
@@ -174,7 +175,7 @@ impl Broadcast<'_> {
         let outcome = loop {
             let ended = page.last().filter(|_| page.len() == limit);
             let ended = ended.map(|last| last.connection_id.clone());
-            let work = self.sort_out(page, shards, frames, tally);
+            let work = self.sort_out(&page, shards, frames, tally);
             ahead.extend(work.posts);
             posting.push(self.do_all(std::mem::take(&mut ahead), work.ended));
             let Some(ended) = ended else { break Ok(()) };
@@ -204,7 +205,7 @@ impl Broadcast<'_> {
     /// What there is to do for the connections of a page.
     fn sort_out(
         &self,
-        page: Vec<Recipient>,
+        page: &[Recipient],
         shards: &[&Shard],
         frames: &mut Frames<'_>,
         tally: &mut Tally,
@@ -214,18 +215,18 @@ impl Broadcast<'_> {
         for recipient in page {
             let Recipient { connection_id, protocol, connected_at, session_ended, stretches } =
                 recipient;
-            if connected_at <= too_old {
-                tally.gone.push(connection_id);
-            } else if session_ended {
-                work.ended.push(connection_id);
+            if *connected_at <= too_old {
+                tally.gone.push(connection_id.clone());
+            } else if *session_ended {
+                work.ended.push(connection_id.clone());
             } else {
                 let is_for_it = |number: &usize| {
-                    stretches & (1 << number) != 0 && shards[*number].told != connection_id
+                    stretches & (1 << number) != 0 && shards[*number].told != *connection_id
                 };
                 let messages = (0..shards.len())
                     .filter(is_for_it)
                     .fold(0, |set, number| set | frames.bit(shards[number].message_id));
-                work.posts.extend(frames.posts(&connection_id, protocol, messages));
+                work.posts.extend(frames.posts(connection_id, *protocol, messages));
             }
         }
         work

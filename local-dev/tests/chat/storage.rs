@@ -1,7 +1,10 @@
 //! The store from beside: several programs on one database.
 
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
 use shared::{
-    chat::{Draft, Text},
+    chat::{ClientId, Draft, Text},
     clock::Clock,
     store::{Drafts, Outcome, Store},
 };
@@ -15,6 +18,8 @@ crate::stories! {
     migrations_may_run_twice_at_once,
     a_migration_that_died_halfway_is_run_again,
     stores_append_side_by_side_without_gaps,
+    what_comes_at_once_is_stored_as_if_it_came_alone,
+    one_that_cannot_be_stored_takes_no_others_with_it,
 }
 
 /// The migrations there are.
@@ -51,14 +56,18 @@ async fn a_migration_that_died_halfway_is_run_again(world: World) {
 
 /// Runs a statement that must change something.
 async fn execute(url: &str, sql: &'static str) {
-    let changed = if url.starts_with("sqlite") {
+    assert_ne!(run(url, sql).await, 0, "{sql}");
+}
+
+/// Runs a statement, and says how many rows it has changed.
+async fn run(url: &str, sql: &'static str) -> u64 {
+    if url.starts_with("sqlite") {
         let mut connection = SqliteConnection::connect(url).await.unwrap();
         sqlx::query(sql).execute(&mut connection).await.unwrap().rows_affected()
     } else {
         let mut connection = PgConnection::connect(url).await.unwrap();
         sqlx::query(sql).execute(&mut connection).await.unwrap().rows_affected()
-    };
-    assert_ne!(changed, 0, "{sql}");
+    }
 }
 
 async fn stores_append_side_by_side_without_gaps(world: World) {
@@ -92,4 +101,68 @@ async fn stores_append_side_by_side_without_gaps(world: World) {
     }
     ids.sort_unstable();
     assert_eq!(ids, (1..=200).collect::<Vec<_>>());
+}
+
+async fn what_comes_at_once_is_stored_as_if_it_came_alone(world: World) {
+    let alice = world.user("alice").await;
+    let _socket = world.connect(&alice).await;
+    let connection_id = world.connection_ids().await.remove(0);
+    let (store, now) = (Store::open(world.database_url(), 4).unwrap(), world.clock.clock().now());
+    let text = |number: usize| Text::parse(&format!("number {number}")).unwrap();
+    let client_id = || Some(ClientId::parse("the-same").unwrap());
+    // More than fit into one transaction.
+    let mut drafts: Vec<Draft> =
+        (0..50).map(|number| Draft { text: text(number), client_id: None }).collect();
+    drafts[3].client_id = client_id();
+    drafts[4].client_id = client_id();
+
+    let said = drafts.iter().map(|draft| {
+        let drafts = Drafts { plain: None, chat_v1: Some(draft) };
+        store.append_message(&connection_id, drafts, None, now)
+    });
+    let nothing_said = Drafts { plain: Some(&drafts[0]), chat_v1: None };
+    let said_by_nobody = Drafts { plain: Some(&drafts[0]), chat_v1: Some(&drafts[0]) };
+    let (said, nothing_said, said_by_nobody) = tokio::join!(
+        join_all(said),
+        store.append_message(&connection_id, nothing_said, None, now),
+        store.append_message("nobody=", said_by_nobody, None, now),
+    );
+    assert_eq!(nothing_said.unwrap().unwrap().outcome, Outcome::NoDraft);
+    assert!(said_by_nobody.unwrap().is_none());
+
+    let mut ids = BTreeSet::new();
+    for (number, appended) in said.into_iter().enumerate() {
+        let Outcome::Stored(message) = appended.unwrap().unwrap().outcome else { panic!() };
+        assert!(message.text == text(number) || number == 3 || number == 4, "{message:?}");
+        ids.insert(message.id);
+    }
+    assert!(ids.into_iter().eq(1..=49));
+    store.close().await;
+}
+
+async fn one_that_cannot_be_stored_takes_no_others_with_it(world: World) {
+    let alice = world.user("alice").await;
+    let _socket = world.connect(&alice).await;
+    let connection_id = world.connection_ids().await.remove(0);
+    let (store, now) = (Store::open(world.database_url(), 4).unwrap(), world.clock.clock().now());
+    run(world.database_url(), "create unique index nothing_twice on messages (text)").await;
+    let drafts = ["one", "two", "two", "three", "four"]
+        .map(|text| Draft { text: Text::parse(text).unwrap(), client_id: None });
+    let said = drafts.iter().map(|draft| {
+        let drafts = Drafts { plain: None, chat_v1: Some(draft) };
+        store.append_message(&connection_id, drafts, None, now)
+    });
+    let said = join_all(said).await;
+    let mut ids = BTreeSet::new();
+    let mut failed = 0;
+    for appended in said {
+        match appended.map(|appended| appended.unwrap().outcome) {
+            Ok(Outcome::Stored(message)) => assert!(ids.insert(message.id)),
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => failed += 1,
+        }
+    }
+    assert_eq!(failed, 1);
+    assert!(ids.into_iter().eq(1..=4));
+    store.close().await;
 }

@@ -1,11 +1,9 @@
 //! `connections`: the sockets that are open, as far as we know.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Deserializer};
 
-#[cfg(feature = "sqlite")]
-use super::together::Interrupted;
 use super::{
     Store,
     rows::{NOT_A_CONSTANT, Rows},
@@ -153,14 +151,15 @@ impl Store {
         ended: Option<&str>,
         limit: usize,
         now: UnixMillis,
-    ) -> Result<Vec<Recipient>> {
+    ) -> Result<Arc<[Recipient]>> {
         assert!((1..=Stretch::NUMBER_MAX).contains(&stretches.len()), "there are too many");
         #[cfg(feature = "sqlite")]
-        if self.is_sqlite() && stretches == [Stretch::ALL] && ended.is_none() {
-            let asked = self.first_page_together(FirstPage { limit, now });
-            if let Some(recipients) = asked.await? {
-                return Ok(recipients);
-            }
+        if self.is_sqlite()
+            && stretches == [Stretch::ALL]
+            && ended.is_none()
+            && let Some(recipients) = self.first_page_together(FirstPage { limit, now }).await
+        {
+            return Ok(recipients);
         }
         // In a box, so that a message on its way takes little room.
         Ok(Box::pin(self.read_recipients(stretches, ended, limit, now)).await?)
@@ -168,19 +167,16 @@ impl Store {
 
     /// The first page, read for all who wait for it; `None` if it couldn't be.
     #[cfg(feature = "sqlite")]
-    async fn first_page_together(&self, page: FirstPage) -> Result<Option<Vec<Recipient>>> {
-        let asking = self.first_pages.ask(page, async |pages| {
-            let mut answers = vec![None; pages.len()];
-            let first = FirstPage { limit: pages[0].limit, now: pages[pages.len() - 1].now };
-            let read = self.read_recipients(&[Stretch::ALL], None, first.limit, first.now).await;
-            if let Ok(recipients) = read {
-                let same = pages.iter().zip(&mut answers);
-                same.filter(|(page, _answer)| page.limit == first.limit)
-                    .for_each(|(_page, answer)| *answer = Some(recipients.clone()));
-            }
-            answers
-        });
-        Ok(super::in_time(async { asking.await.map_err(|Interrupted| super::no_answer()) }).await?)
+    async fn first_page_together(&self, page: FirstPage) -> Option<Arc<[Recipient]>> {
+        let read_all = |pages: Vec<FirstPage>| async move {
+            // It knows the latest time.
+            let [.., FirstPage { limit, now }] = pages[..] else { return Vec::new() };
+            let read = self.read_recipients(&[Stretch::ALL], None, limit, now).await;
+            let read = read.inspect_err(|error| tracing::debug!(%error, "not read together")).ok();
+            pages.iter().map(|page| read.clone().filter(|_| page.limit == limit)).collect()
+        };
+        // Of one that was interrupted, nothing has come.
+        self.first_pages.ask(page, usize::MAX, read_all).await.unwrap_or(None)
     }
 
     async fn read_recipients(
@@ -189,7 +185,7 @@ impl Store {
         ended: Option<&str>,
         limit: usize,
         now: UnixMillis,
-    ) -> sqlx::Result<Vec<Recipient>> {
+    ) -> sqlx::Result<Arc<[Recipient]>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         // Only the database knows its order of ids.
         let [least, greatest] =
@@ -231,7 +227,7 @@ impl Store {
                 query.push(" and c.connection_id > ").push_bind(ended);
             }
             query.push(" order by c.connection_id limit ").push_bind(limit).push(NOT_A_CONSTANT);
-            db.fetch(query).await
+            db.fetch(query).await.map(Vec::into)
         })
     }
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 #[cfg(feature = "sqlite")]
+use self::on_sqlite::Frame;
+#[cfg(feature = "sqlite")]
 use super::together::Interrupted;
 use super::{
     Again, CONNECTION_LIFE_MAX, Store,
@@ -179,11 +181,13 @@ impl Store {
     ) -> Result<Option<Appended>> {
         let window = rate.map(|rate| Window::ending(now, rate));
         #[cfg(feature = "sqlite")]
-        if let super::Pool::Sqlite(writer) = &self.writer {
-            let frame = on_sqlite::Frame::new(connection_id, drafts, window, now);
-            if let Some(appended) = self.append_together(writer, frame).await? {
-                return Ok(appended);
+        match &self.writer {
+            super::Pool::Sqlite(writer) => {
+                let appending = self.append_together(writer, connection_id, drafts, window, now);
+                return Ok(super::in_time(appending).await?);
             }
+            #[cfg(feature = "postgres")]
+            super::Pool::Postgres(_) => {}
         }
         let has_key = drafts.chat_v1.is_some_and(|draft| draft.client_id.is_some());
         // The same `client_id` may be stored by another connection at the same instant: next time it is found.
@@ -194,24 +198,36 @@ impl Store {
         Ok(appended?)
     }
 
-    /// Stores what is said in the same transaction as all else that waits for that; `None` if nothing of it could be stored.
+    /// Stores what is said in the same transaction as all else that waits for that; alone, if together it failed.
     #[cfg(feature = "sqlite")]
     async fn append_together(
         &self,
         writer: &super::sqlite::Connections,
-        frame: on_sqlite::Frame,
-    ) -> Result<Option<Option<Appended>>> {
-        let asking = self.appends.ask(frame, async |frames| {
-            let mut answers = Vec::with_capacity(frames.len());
-            for frames in frames.chunks(on_sqlite::FRAMES_MAX) {
-                match writer.run(async |db| on_sqlite::append_all(db, frames).await).await {
-                    Ok(appended) => answers.extend(appended.into_iter().map(Some)),
-                    Err(_) => answers.extend(frames.iter().map(|_frame| None)),
+        connection_id: &str,
+        drafts: Drafts<'_>,
+        window: Option<Window>,
+        now: UnixMillis,
+    ) -> sqlx::Result<Option<Appended>> {
+        let frame = Frame::new(connection_id, drafts, window, now);
+        let append_all = |frames: Vec<Frame>| async move {
+            let outcome = writer.run(async |db| on_sqlite::append_all(db, &frames).await).await;
+            match outcome {
+                Ok(appended) => appended.into_iter().map(Some).collect(),
+                Err(error) if frames.len() == 1 => vec![Some(Err(error))],
+                Err(error) => {
+                    tracing::debug!(%error, messages = frames.len(), "not stored together");
+                    frames.iter().map(|_frame| None).collect()
                 }
             }
-            answers
-        });
-        Ok(super::in_time(async { asking.await.map_err(|Interrupted| super::no_answer()) }).await?)
+        };
+        match self.appends.ask(frame, on_sqlite::FRAMES_MAX, append_all).await {
+            Ok(Some(appended)) => appended,
+            Ok(None) => {
+                writer.run(async |db| db.append(connection_id, drafts, window, now).await).await
+            }
+            // It may be stored.
+            Err(Interrupted) => Err(super::no_answer()),
+        }
     }
 
     /// The messages with these numbers, as far as there are such, in any order.
@@ -353,7 +369,8 @@ pub(super) mod on_sqlite {
         Append, Appended, AppendedRow, CONNECTION_LIFE_MAX, Draft, Drafts, UnixMillis, Window,
     };
 
-    /// How many are stored in one transaction.
+    /// How many are stored in one transaction: so many that its end is a small part of it, and so few that nobody else waits
+    /// long.
     pub(in crate::store) const FRAMES_MAX: usize = 16;
 
     /// What somebody says.
@@ -451,21 +468,22 @@ pub(super) mod on_sqlite {
             now: UnixMillis,
         ) -> sqlx::Result<Option<Appended>> {
             let frame = Frame::new(connection_id, drafts, window, now);
-            Ok(append_all(self, &[frame]).await?.pop().flatten())
+            append_all(self, &[frame]).await?.pop().unwrap_or(Ok(None))
         }
     }
 
-    /// Stores up to [`FRAMES_MAX`] frames, or none of them, and says what has come of each.
+    /// Stores up to [`FRAMES_MAX`] frames, and says what has come of each; none of them, if it fails as a whole.
     pub(super) async fn append_all(
         connection: &mut SqliteConnection,
         frames: &[Frame],
-    ) -> sqlx::Result<Vec<Option<Appended>>> {
+    ) -> sqlx::Result<Vec<sqlx::Result<Option<Appended>>>> {
         let mut query = sqlx::query(&*TRANSACTIONS[frames.len() - 1]);
         for frame in frames {
             query = bind!(query, &frame.connection_id, frame.drafts(), frame.window, frame.now);
         }
         let rows: Vec<SqliteRow> = query.fetch_all(connection).await?;
         let mut rows = rows.into_iter().peekable();
+        // What can't be read is stored all the same, so that is its frame's error alone.
         let appended = frames.iter().map(|frame| {
             let admitted = rows.next().ok_or(sqlx::Error::RowNotFound)?;
             let Some(row) = rows.next_if(|row| row.len() > 1) else { return Ok(None) };
@@ -473,6 +491,6 @@ pub(super) mod on_sqlite {
             let is_admitted = admitted.try_get(0)?;
             Ok(Some(row.read(frame.drafts(), is_admitted, frame.window, frame.now)))
         });
-        appended.collect()
+        Ok(appended.collect())
     }
 }

@@ -119,9 +119,9 @@ pub struct Store {
     /// Writes. On SQLite a single connection: writers queue fairly here instead of polling each other's lock.
     writer: Pool,
     #[cfg(feature = "sqlite")]
-    appends: Arc<Together<messages::on_sqlite::Frame, Option<Appended>>>,
+    appends: Arc<Together<messages::on_sqlite::Frame, sqlx::Result<Option<Appended>>>>,
     #[cfg(feature = "sqlite")]
-    first_pages: Arc<Together<connections::FirstPage, Vec<Recipient>>>,
+    first_pages: Arc<Together<connections::FirstPage, Arc<[Recipient]>>>,
 }
 
 impl Store {

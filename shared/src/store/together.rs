@@ -1,11 +1,11 @@
 //! Questions to SQLite that wait for their turn are answered together, in the time of one.
 //!
 //! A statement's way to its connection's thread and back, and a transaction's end, cost more than most statements do. While one
-//! is on its way, all that comes meanwhile waits; whoever is next takes all of it along. What comes alone waits for nothing.
+//! is on its way, all that comes meanwhile waits; whoever is next takes it along. What comes alone waits for nothing.
 
 use std::{
-    mem,
-    sync::{Mutex, PoisonError},
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::{
@@ -18,7 +18,7 @@ use tokio::{
 pub(super) struct Together<Q, A> {
     /// What is said of a question that another one's statement answered.
     by_another: &'static str,
-    waiting: Mutex<Vec<Waiting<Q, A>>>,
+    waiting: Mutex<VecDeque<Waiting<Q, A>>>,
     turn: Turn<()>,
 }
 
@@ -37,43 +37,54 @@ impl<Q, A> Together<Q, A> {
         Self { by_another, waiting: Mutex::default(), turn: Turn::default() }
     }
 
-    /// Asks, and has `answer_all` answer all that waits when it is this question's turn, with an answer for each. `None` is for
-    /// a question that must be asked alone. A question is withdrawn by dropping the future, unless it is being answered.
-    pub(super) async fn ask(
+    /// Asks, and has `answer_all` answer what waits, up to `max` questions, when it is this one's turn, with an answer for each.
+    /// `None` is for a question that must be asked alone. A question is withdrawn by dropping the future, unless it is being
+    /// answered.
+    pub(super) async fn ask<F: Future<Output = Vec<Option<A>>>>(
         &self,
         question: Q,
-        answer_all: impl AsyncFnOnce(&[Q]) -> Vec<Option<A>>,
+        max: usize,
+        answer_all: impl Fn(Vec<Q>) -> F,
     ) -> Result<Option<A>, Interrupted> {
         let began = Instant::now();
         let (answer, mut answered) = oneshot::channel();
-        self.waiting().push(Waiting { question, answer });
-        let turn = tokio::select! {
-            biased;
-            answer = &mut answered => {
-                self.tell(began);
-                return answer.map_err(|_dropped| Interrupted);
+        self.waiting().push_back(Waiting { question, answer });
+        let mut has_answered = false;
+        loop {
+            let turn = tokio::select! {
+                biased;
+                answer = &mut answered => {
+                    if !has_answered {
+                        self.tell(began);
+                    }
+                    return answer.map_err(|_dropped| Interrupted);
+                }
+                turn = self.turn.lock() => turn,
+            };
+            let (questions, askers) = self.take(max);
+            if !questions.is_empty() {
+                // In a box, so that who waits takes little room.
+                let answers = Box::pin(answer_all(questions)).await;
+                for (asker, answer) in askers.into_iter().zip(answers) {
+                    // Who has gone away meanwhile needs none.
+                    asker.send(answer).ok();
+                }
             }
-            turn = self.turn.lock() => turn,
-        };
-        let waiting = mem::take(&mut *self.waiting());
-        let (questions, answers): (Vec<Q>, Vec<_>) = waiting
-            .into_iter()
-            .filter(|waiting| !waiting.answer.is_closed())
-            .map(|Waiting { question, answer }| (question, answer))
-            .unzip();
-        if !questions.is_empty() {
-            // In a box, so that who waits takes little room.
-            let answered_all = Box::pin(answer_all(&questions)).await;
-            for (to, answer) in answers.into_iter().zip(answered_all) {
-                // Who has gone away meanwhile needs none.
-                to.send(answer).ok();
-            }
+            has_answered = true;
+            drop(turn);
         }
-        drop(turn);
-        answered.await.map_err(|_dropped| Interrupted)
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiting<Q, A>>> {
+    /// The first `max` questions that wait and are not withdrawn, and where their answers go.
+    fn take(&self, max: usize) -> (Vec<Q>, Vec<oneshot::Sender<Option<A>>>) {
+        let mut waiting = self.waiting();
+        waiting.retain(|waiting| !waiting.answer.is_closed());
+        let number = waiting.len().min(max);
+        let taken = waiting.drain(..number);
+        taken.map(|Waiting { question, answer }| (question, answer)).unzip()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiting<Q, A>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -96,8 +107,8 @@ mod tests {
 
     use super::*;
 
-    fn doubled(numbers: &[u32]) -> Vec<Option<u32>> {
-        numbers.iter().map(|number| (*number > 0).then_some(2 * number)).collect()
+    fn doubled(numbers: Vec<u32>) -> Vec<Option<u32>> {
+        numbers.into_iter().map(|number| (number > 0).then_some(2 * number)).collect()
     }
 
     #[tokio::test(start_paused = true)]
@@ -105,17 +116,17 @@ mod tests {
         let together = Together::new("");
         let batches = Mutex::new(Vec::new());
         let ask = |number: u32| {
-            together.ask(number, async |numbers| {
-                batches.lock().unwrap().push(numbers.to_vec());
+            together.ask(number, 3, |numbers| async {
+                batches.lock().unwrap().push(numbers.clone());
                 sleep(Duration::from_millis(1)).await;
                 doubled(numbers)
             })
         };
-        let answers = join_all([1, 2, 0, 3].map(ask)).await;
+        let answers = join_all([1, 2, 0, 3, 4].map(ask)).await;
         let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
-        assert_eq!(answers, [Some(2), Some(4), None, Some(6)]);
+        assert_eq!(answers, [Some(2), Some(4), None, Some(6), Some(8)]);
         assert_eq!(ask(5).await.unwrap(), Some(10));
-        assert_eq!(*batches.lock().unwrap(), [vec![1], vec![2, 0, 3], vec![5]]);
+        assert_eq!(*batches.lock().unwrap(), [vec![1], vec![2, 0, 3], vec![4], vec![5]]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -123,8 +134,8 @@ mod tests {
         let together = Together::new("");
         let asked = Mutex::new(Vec::new());
         let ask = |number: u32| {
-            together.ask(number, async |numbers| {
-                asked.lock().unwrap().extend(numbers.to_vec());
+            together.ask(number, 3, |numbers| async {
+                asked.lock().unwrap().extend(numbers.clone());
                 sleep(Duration::from_millis(10)).await;
                 doubled(numbers)
             })
@@ -141,7 +152,7 @@ mod tests {
     async fn who_answers_and_stops_leaves_the_others_without_an_answer() {
         let together = Together::new("");
         let ask = |number: u32, pause| {
-            together.ask(number, async move |numbers| {
+            together.ask(number, 3, move |numbers| async move {
                 sleep(pause).await;
                 doubled(numbers)
             })

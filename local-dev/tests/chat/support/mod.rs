@@ -431,7 +431,7 @@ impl World {
         let now = self.clock.clock().now();
         let all = self.store.recipients(&[Stretch::ALL], None, usize::MAX, now).await;
         let mut ids: Vec<String> =
-            all.unwrap().into_iter().map(|recipient| recipient.connection_id).collect();
+            all.unwrap().iter().map(|recipient| recipient.connection_id.clone()).collect();
         ids.sort_unstable();
         ids
     }
