@@ -41,7 +41,7 @@ export function showPeople(view, presence, username, unmounted) {
       readFrom = 0;
     }
     rest.hidden = !hasMore;
-    setText(rest, `and ${(count - users.length).toLocaleString("en")} more`);
+    setText(rest, `and ${Math.max(count - users.length, 1).toLocaleString("en")} more`);
     more.hidden = !hasMore;
     setText(more, loadingMore ? "Loading more…" : "Show more");
     setText(find(panel, '[data-part="people-problem"]'), moreFailed ? "More names could not be loaded." : "");

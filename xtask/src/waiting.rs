@@ -34,9 +34,10 @@ impl Waiting {
 
     /// Hands on what somebody says, above the line that moves.
     fn hand_on(&self, said: impl Read, mut to: impl Write) {
-        for line in BufReader::new(said).lines().map_while(Result::ok) {
+        for line in BufReader::new(said).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line);
             // If there is nobody to tell, the work goes on.
-            self.0.suspend(|| writeln!(to, "{line}")).ok();
+            self.0.suspend(|| writeln!(to, "{}", line.trim_end_matches('\r'))).ok();
         }
     }
 }

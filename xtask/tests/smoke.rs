@@ -65,10 +65,12 @@ impl Chat {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        let output = child.stdout.take().unwrap();
+        let mut chat = Self { child, url: String::new(), _folder: folder };
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim_end().strip_prefix("listening on ").unwrap().to_owned();
-        Self { child, url, _folder: folder }
+        BufReader::new(output).read_line(&mut line).unwrap();
+        line.trim_end().strip_prefix("listening on ").unwrap().clone_into(&mut chat.url);
+        chat
     }
 
     /// Whether `xtask smoke` is content, and what it says.

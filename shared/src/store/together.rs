@@ -157,7 +157,7 @@ mod tests {
                 doubled(numbers)
             })
         };
-        let (long, short) = (Duration::from_secs(9), Duration::ZERO);
+        let (long, short) = (Duration::from_secs(9), Duration::from_millis(1));
         let mut first = pin!(ask(1, short));
         assert!((&mut first).now_or_never().is_none());
         let mut stopped = Box::pin(ask(2, long));

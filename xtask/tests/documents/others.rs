@@ -8,11 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    document::Document,
-    new_user::Running,
-    {root, without_cargos_own},
-};
+use crate::{document::Document, new_user::Running, root, without_cargos_own};
 
 /// How often it is looked whether something has begun.
 const PAUSE: Duration = Duration::from_millis(50);
