@@ -1,10 +1,12 @@
 // @ts-check
 /**
- * Notifications and a sound for messages that come while the page is out of sight. Neither unless the user has asked for it.
+ * Notifications and a sound for messages that come while the page is out of sight, if the user has asked for them.
  *
  * @import { KeyValue } from "./session.js"
  * @import { Message } from "./timeline.js"
  */
+import { keep } from "./session.js";
+import { find, setText } from "./view.js";
 
 export const ALERTS_KEY = "lambda-chat.alerts";
 const BODY_LENGTH_MAX = 200;
@@ -121,12 +123,38 @@ export class Alerts {
   }
 
   #keep() {
-    try {
-      this.#storage.setItem(ALERTS_KEY, JSON.stringify({ notify: this.#notify, sound: this.#sound }));
-    } catch {
-      // A full storage: they hold until the page is left.
-    }
+    keep(this.#storage, ALERTS_KEY, JSON.stringify({ notify: this.#notify, sound: this.#sound }));
   }
+}
+
+/**
+ * The menu in which the user asks for them.
+ * @param {HTMLElement} view
+ * @param {Alerts} alerts
+ */
+export function showSettings(view, alerts) {
+  const menu = find(view, '[data-part="settings"]');
+  const problem = find(menu, '[data-part="settings-problem"]');
+  /** @type {HTMLInputElement} */
+  const notify = find(menu, "[name=notify]");
+  /** @type {HTMLInputElement} */
+  const sound = find(menu, "[name=sound]");
+
+  function render() {
+    notify.checked = alerts.notifies;
+    sound.checked = alerts.sounds;
+  }
+
+  notify.addEventListener("change", async () => {
+    setText(problem, "");
+    setText(problem, await alerts.setNotify(notify.checked));
+    render();
+  });
+  sound.addEventListener("change", () => {
+    setText(problem, alerts.setSound(sound.checked));
+    render();
+  });
+  render();
 }
 
 /** @param {string | null} stored */

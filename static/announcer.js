@@ -1,14 +1,13 @@
 // @ts-check
 /**
- * Says new messages to screen readers. The list of messages is no live region: rows come into the page and leave it as one
- * scrolls, and that is no news.
+ * Says new messages to screen readers. The list is no live region: its rows come and go as one scrolls.
  *
  * @import { Message } from "./timeline.js"
  */
 
 /** More at once are only counted. */
 const SAID_MAX = 3;
-/** How long a screen reader may take; then it would only be found beside the list, a second time. */
+/** Longer, and screen readers would find it beside the list, a second time. */
 const KEPT_MS = 5_000;
 
 export class Announcer {

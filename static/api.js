@@ -12,21 +12,19 @@ import { pause, retryMs } from "./backoff.js";
 import { claimsOf, expiresWithin, isTokens } from "./session.js";
 import { isMessage } from "./timeline.js";
 
-/** API Gateway gives up after 29 s, so what has not come after 35 s will not come. */
+/** API Gateway gives up after 29 s. */
 const REQUEST_TIMEOUT_MS = 35_000;
-/** Longer than another tab's renewal takes, if that tab is not frozen. */
+/** Longer than another tab's renewal takes, unless it is frozen. */
 const LOCK_TIMEOUT_MS = 40_000;
-/** A token this close to its end might be over before the handshake arrives. */
+/** So close to its end a token might be over before the handshake arrives. */
 const RENEW_BEFORE_SECS = 60;
-/** How often a question is put again to a server that says when to come again, … */
 export const RETRIES_MAX = 3;
-/** … unless that is so late that the user should hear of it. */
+/** Of a longer wait the user should hear. */
 export const RETRY_UNHEARD_SECS_MAX = 10;
 /** How many names the server gives at once. */
 const USERS_MAX = 200;
-/** RFC 8288, as the server writes it where there is another page. */
+/** RFC 8288, as the server writes it. */
 const NEXT_LINK = /; rel="next"/;
-/** Our errors are a sentence or a few. */
 const DETAIL_LENGTH_MAX = 1_000;
 
 /** The server answered with an error. The message is fit to be shown. */
@@ -108,10 +106,7 @@ export class Api {
     this.#session.begin(tokens);
   }
 
-  /**
-   * Ends the session, here first: whoever signs out must not stay in for want of a network. The
-   * server is told as well as can be, even while the page is being left.
-   */
+  /** Ends the session, here first: whoever signs out must not stay in for want of a network. */
   async logout() {
     // Another tab's user is shown now, and was not the one to sign out.
     if (this.#session.check()) return;
@@ -138,7 +133,7 @@ export class Api {
   }
 
   /**
-   * How many people are here, and in their order the names of the first 200, or of the next ones after a name.
+   * How many people are here, and the first names, or the next ones after a name.
    * @param {string} [after]
    * @returns {Promise<{count: number, users: string[], hasMore: boolean}>}
    */
@@ -157,17 +152,13 @@ export class Api {
     return (await this.renew(tokens.access_token)).access_token;
   }
 
-  /**
-   * Finds out why a handshake failed, by what a browser can read: an answer to a request. It is
-   * refused as well if the session has been revoked.
-   */
+  /** Finds out why a handshake failed, by what a browser can read: a request is refused as well. */
   async probe() {
     await this.messages({ limit: 1 });
   }
 
   /**
-   * Replaces a token that was refused or is about to end. One renewal at a time: the callers in
-   * this tab share it, other tabs wait for it.
+   * Replaces a token that was refused or is about to end. Callers in this tab share one renewal, other tabs wait for it.
    * @param {string} staleToken
    * @returns {Promise<Tokens>}
    */
@@ -179,8 +170,7 @@ export class Api {
   }
 
   /**
-   * Without Web Locks, or if the lock cannot be had, two tabs may renew at once; the server bears it
-   * (it leads both to the same new token for 30 s).
+   * Without the lock two tabs may renew at once: for 30 s the server leads both to the same new token.
    * @param {() => Promise<Tokens>} callback
    * @returns {Promise<Tokens>}
    */
@@ -216,7 +206,7 @@ export class Api {
     return this.#tokens();
   }
 
-  /** The tokens of the user who is shown. If they are gone or another's, the session's listeners hear of it. */
+  /** The tokens of the user who is shown. */
   #tokens() {
     const changed = this.#session.check();
     const { tokens } = this.#session;

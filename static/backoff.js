@@ -1,13 +1,11 @@
 // @ts-check
-/** How long to wait before the next try: exponential, capped, with full jitter. */
+/** How long to wait before the next try: full jitter spreads the clients of a restarted server best. */
 
 export const BASE_MS = 1_000;
 export const CAP_MS = 30_000;
-/** A server that asks for more is asked again all the same, and may say so again. */
 export const RETRY_AFTER_SECS_MAX = 300;
 
 /**
- * Full jitter (anything from nothing to the bound) spreads the clients of a restarted server best.
  * @param {number} failures  tries that have failed in a row; 0 for the first wait
  * @param {() => number} [random]
  */
@@ -16,7 +14,7 @@ export function backOffMs(failures, random = Math.random) {
 }
 
 /**
- * The same where the server has said when to come again: not before that.
+ * Not before the server has said to come again.
  * @param {number | null} retryAfterSecs
  * @param {number} failures
  * @param {() => number} [random]

@@ -1,7 +1,6 @@
 // @ts-check
 /**
- * The view of the chat. It renders from the room; whatever people wrote goes in as text, never as
- * markup.
+ * The view of the chat. It renders from the room; what people wrote goes in as text, never as markup.
  *
  * @import { Alerts } from "./alerts.js"
  * @import { Presence } from "./presence.js"
@@ -12,11 +11,12 @@
  * @import { ConnectionState } from "./socket.js"
  * @import { Typing } from "./typing.js"
  */
+import { showSettings } from "./alerts.js";
 import { Announcer } from "./announcer.js";
 import { Composer } from "./composer.js";
 import { MessageList } from "./message-list.js";
 import { showPeople } from "./people.js";
-import { showSettings } from "./settings.js";
+import { keep } from "./session.js";
 import { typingWords } from "./typing.js";
 import { Unread } from "./unread.js";
 import { find, fromTemplate, inSeconds, setText } from "./view.js";
@@ -32,7 +32,7 @@ const STATE_WORDS = {
 const BACK_ONLINE_MS = 5_000;
 /** This close to the start the page before is fetched. */
 const TOP_PX = 200;
-/** Scrolled back by so many heights of the window, there is a button that leads back. */
+/** So many heights of the window scrolled back, a button leads to the end. */
 const PAGES_BACK = 1;
 const RENDER_WITHIN_MS = 100;
 const COUNTDOWN_MS = 1_000;
@@ -143,11 +143,7 @@ export function mount(root, { room, presence, typing, alerts, tabStorage, storag
     const { readId: before } = unread;
     unread.look(room.messages, isInSight() && list.following);
     if (unread.readId === before) return;
-    try {
-      storage.setItem(readKey, String(unread.readId));
-    } catch {
-      // A full storage: it is still in memory.
-    }
+    keep(storage, readKey, String(unread.readId));
   }
 
   function renderUnread() {
@@ -253,7 +249,7 @@ export function mount(root, { room, presence, typing, alerts, tabStorage, storag
 
   /** @param {{client_id: string, text: string, reason: string}} refused */
   function messageRefused({ client_id, text, reason }) {
-    // If something else is being typed already, the refused message stays in the list.
+    // Something else is being typed: the refused message stays in the list.
     if (composer.text !== "") return;
     room.discard(client_id);
     composer.text = text;
@@ -302,10 +298,8 @@ export function mount(root, { room, presence, typing, alerts, tabStorage, storag
   }
 
   const { signal } = mounted;
-  for (const me of view.querySelectorAll('[data-part="me"]')) {
-    me.textContent = room.username;
-    /** @type {HTMLElement} */ (me).title = room.username;
-  }
+  const me = find(view, '[data-part="me"]');
+  me.textContent = me.title = room.username;
   view.addEventListener("click", clicked);
   scroller.addEventListener("scroll", scrolled, { passive: true });
   room.addEventListener("change", renderSoon, { signal });

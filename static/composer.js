@@ -5,6 +5,7 @@
  * @import { KeyValue } from "./session.js"
  */
 import { TEXT_CHARACTERS_MAX, isBlank, textCharacters, textProblem } from "./rules.js";
+import { keep } from "./session.js";
 import { find, setProblem, setText } from "./view.js";
 
 const COUNTER_FROM = TEXT_CHARACTERS_MAX - 200;
@@ -98,7 +99,7 @@ export class Composer {
     this.#counter.toggleAttribute("data-over", characters > TEXT_CHARACTERS_MAX);
     setText(this.#counterStatus, hidden ? "" : roomLeft(characters));
     this.#grow();
-    this.#keepDraft();
+    keep(this.#storage, this.#draftKey, text);
   }
 
   #grow() {
@@ -106,15 +107,6 @@ export class Composer {
     if (CSS.supports("field-sizing", "content")) return;
     field.style.height = "auto";
     field.style.height = `${field.scrollHeight + field.offsetHeight - field.clientHeight}px`;
-  }
-
-  #keepDraft() {
-    try {
-      if (this.text === "") this.#storage.removeItem(this.#draftKey);
-      else this.#storage.setItem(this.#draftKey, this.text);
-    } catch {
-      // A full storage: the draft is still in the field.
-    }
   }
 }
 

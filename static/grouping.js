@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Which messages stand together. Pure logic.
+ * Which messages stand together.
  *
  * @import { Message } from "./timeline.js"
  */
@@ -10,8 +10,7 @@ import { dayOf } from "./times.js";
 export const GROUP_MS_MAX = 5 * 60_000;
 
 /**
- * Whether a message is the first one of its day.
- * @param {Message | undefined} previous  the message before it, if there is one
+ * @param {Message | undefined} previous
  * @param {Message} message
  */
 export function beginsDay(previous, message) {
@@ -20,7 +19,7 @@ export function beginsDay(previous, message) {
 }
 
 /**
- * Whether a message goes on where its author has just been speaking, so that the name need not be shown again.
+ * Whether a message goes on where its author has just been speaking.
  * @param {Message | undefined} previous
  * @param {Message} message
  */

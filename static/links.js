@@ -1,16 +1,13 @@
 // @ts-check
 /**
- * Finds the addresses in a text. Pure logic: it makes no markup, and what it returns says the whole text.
+ * Finds the addresses in a text. It makes no markup, and what it returns says the whole text.
  *
  * @typedef {{text: string, href: string | null}} Part  `href` is where it leads; null for what is only text
  */
 
 /** A longer one is a text that only begins like an address. */
 const ADDRESS_LENGTH_MAX = 2_048;
-/**
- * Up to white space, quotation marks, what stands for them or for a full stop in East Asia, and
- * characters that cannot be seen, some of which turn the line around.
- */
+/** Up to white space, quotation marks, East Asia's punctuation, and characters that cannot be seen or turn the line around. */
 const ADDRESS = new RegExp(
   String.raw`(?<!\w)https?://[^\s<>"“”„«»\\\p{Cc}\p{Cf}\p{Co}\u3000-\u303F\uFF01-\uFF0F\uFF1A\uFF1B\uFF1F]{1,${ADDRESS_LENGTH_MAX}}`,
   "giu",
@@ -60,8 +57,8 @@ function withoutTail(address) {
 }
 
 /**
- * Where an address leads, if it is one that may be followed: http or https, and without a name before
- * the host, which makes https://bank.example@evil.example look like the bank.
+ * Where an address leads, if it may be followed: with a name before the host, https://bank.example@evil.example would look
+ * like the bank.
  * @param {string} address
  */
 function hrefOf(address) {

@@ -1,7 +1,6 @@
 // @ts-check
 /**
- * The messages on the page, in whose scroller one can read back for ever: only the rows near what is in sight are in the
- * page, and whatever comes or goes, what is being read stays where it is.
+ * The messages on the page: only the rows near what is in sight are there, and what is being read stays where it is.
  *
  * @import { Message } from "./timeline.js"
  * @import { Range } from "./viewport.js"
@@ -52,7 +51,7 @@ export class MessageList {
     this.#list = find(view, '[data-list="messages"]');
     this.#above = find(view, '[data-part="above"]');
     this.#below = find(view, '[data-part="below"]');
-    // The keyboard of a phone, or a narrower window, must not push what is being read out of sight.
+    // A phone's keyboard must not push what is being read out of sight.
     this.#resized.observe(this.#scroller);
   }
 
@@ -86,7 +85,6 @@ export class MessageList {
     this.#arrange(place);
   }
 
-  /** To be called whenever the scroller has been scrolled. */
   scrolled() {
     const { scrollHeight, scrollTop, clientWidth, clientHeight } = this.#scroller;
     // Another size moves what is in sight, too; that is nobody's scrolling.
@@ -105,7 +103,7 @@ export class MessageList {
     this.#resized.disconnect();
   }
 
-  /** The first message in sight. Null if the end is to stay in sight, whatever is there. @returns {Place | null} */
+  /** The first message in sight; null if the end is to stay in sight. @returns {Place | null} */
   #look() {
     if (this.#following || this.#messages.length === 0) return null;
     const { top } = this.#scroller.getBoundingClientRect();
@@ -128,10 +126,7 @@ export class MessageList {
     return rowsAround(this.#range, { start, end: Math.min(count, start + rows) }, count);
   }
 
-  /**
-   * Brings the rows into the page that belong there, and the place back to where it was.
-   * @param {Place | null} place
-   */
+  /** Brings in the rows that belong there, and the place back to where it was. @param {Place | null} place */
   #arrange(place) {
     this.#range = this.#rowsFor(place);
     this.#exchangeRows();

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Messages typed but not yet seen in the room, oldest first. They are kept in the tab's storage,
- * so that a reload loses nothing, and under their `client_id`, so that sending one again is safe.
+ * Messages typed but not yet seen in the room, oldest first. The tab's storage keeps them over a reload; their `client_id`
+ * makes it safe to send one again.
  *
  * @import { KeyValue } from "./session.js"
  * @typedef {object} Pending
@@ -9,8 +9,9 @@
  * @property {string} text
  * @property {number} attempts
  * @property {string | null} refusal  why it is not sent any more, in words; null while it is tried
- * @property {number | null} id  its id in the room, once that is known; then it only waits to be shown there
+ * @property {number | null} id  its id in the room, once that is known; then it waits to be shown there
  */
+import { keep } from "./session.js";
 
 export class Outbox {
   #storage;
@@ -112,16 +113,11 @@ export class Outbox {
   }
 
   #keep() {
-    try {
-      if (this.#pending.length === 0) this.#storage.removeItem(this.#key);
-      else this.#storage.setItem(this.#key, JSON.stringify(this.#pending));
-    } catch {
-      // A full storage: they are still in memory.
-    }
+    keep(this.#storage, this.#key, this.#pending.length === 0 ? "" : JSON.stringify(this.#pending));
   }
 }
 
-/** Random enough to be unique among one user's messages; `randomUUID` needs a secure origin. */
+/** Unique among one user's messages; `randomUUID` needs a secure origin. */
 export function newClientId(crypto = globalThis.crypto) {
   if (typeof crypto.randomUUID === "function") return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * The panel of who is here: beside the conversation where there is room, else shown by its button.
+ * The panel of who is here.
  *
  * @import { Presence } from "./presence.js"
  */
@@ -69,7 +69,7 @@ export function showPeople(view, presence, username, unmounted) {
 }
 
 /**
- * Rows that stay are not moved: one of them may have the keyboard focus, which goes to the next if its row has to go.
+ * Rows that stay are not moved: one may have the keyboard focus, which goes to the next if its row goes.
  * @param {HTMLElement} list
  * @param {readonly string[]} users
  * @param {string} username

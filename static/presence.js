@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Who is here. The server says it when it is asked, and in a small room also when somebody comes or goes.
- * Nothing of the chat depends on it: what fails is asked again later, and a server that does not know is left alone.
+ * Who is here. The server says it when asked, and in a small room also when somebody comes or goes. What fails is asked
+ * again later; a server that does not know is left alone.
  *
  * Fires "change".
  *
@@ -19,20 +19,22 @@ export class Presence extends EventTarget {
   loadingMore = false;
   /** Whether the last try to get them failed. */
   moreFailed = false;
+  /** Whether there is anything to be shown. */
+  known = false;
+  /** Whether the server has been heard not to know. */
+  unsupported = false;
+  /** How many people are here. */
+  count = 0;
+  /** Their names in alphabetical order, as far as they are known. @type {readonly string[]} */
+  users = [];
+  /** Whether the server has more of them. */
+  hasMore = false;
   #api;
   #socket;
   #isInSight;
   #listening = new AbortController();
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #timer;
-  /** Whether the server has been heard to know. */
-  #known = false;
-  #unsupported = false;
-  #count = 0;
-  /** @type {string[]} */
-  #users = [];
-  /** Whether the server has more names than those. */
-  #hasMore = false;
   /** How many names have to be known, if there are so many; they come by pages. */
   #wanted = 1;
   /** What has changed since the question under way was put; null when none is. @type {Change[] | null} */
@@ -51,30 +53,6 @@ export class Presence extends EventTarget {
     this.#isInSight = isInSight;
   }
 
-  /** Whether there is anything to be shown. */
-  get known() {
-    return this.#known;
-  }
-
-  /** Whether the server has been heard not to know. */
-  get unsupported() {
-    return this.#unsupported;
-  }
-
-  /** How many people are here. */
-  get count() {
-    return this.#count;
-  }
-
-  /** Their names in alphabetical order, as far as they are known. @returns {readonly string[]} */
-  get users() {
-    return this.#users;
-  }
-
-  get hasMore() {
-    return this.#hasMore;
-  }
-
   start() {
     const { signal } = this.#listening;
     this.#socket.addEventListener("open", () => this.ask(), { signal });
@@ -89,16 +67,16 @@ export class Presence extends EventTarget {
 
   /** Asks for everybody who is shown. */
   async ask() {
-    if (!this.#unsupported) await this.#askAfter([]);
+    if (!this.unsupported) await this.#askAfter([]);
   }
 
   /** Shows the next names, too, from now on. */
   async showMore() {
-    this.#wanted = this.#users.length + 1;
+    this.#wanted = this.users.length + 1;
     this.loadingMore = true;
     this.moreFailed = false;
     this.dispatchEvent(new Event("change"));
-    await this.#askAfter(this.#users);
+    await this.#askAfter(this.users);
   }
 
   /** @param {readonly string[]} known  the first names */
@@ -107,15 +85,12 @@ export class Presence extends EventTarget {
     if (this.#meanwhile !== null) return;
     this.#meanwhile = [];
     try {
-      const { count, users, hasMore } = await this.#pages(known);
-      this.#known = true;
-      this.#count = count;
-      this.#users = users;
-      this.#hasMore = hasMore;
+      Object.assign(this, await this.#pages(known));
+      this.known = true;
       this.moreFailed = false;
       for (const change of this.#meanwhile) this.#apply(change);
     } catch (error) {
-      if (error instanceof ApiError && error.status === 404) this.#unsupported = true;
+      if (error instanceof ApiError && error.status === 404) this.unsupported = true;
       else if (this.loadingMore) this.moreFailed = true;
       else return;
     } finally {
@@ -144,22 +119,22 @@ export class Presence extends EventTarget {
     if (type !== "presence" || typeof username !== "string" || (event !== "joined" && event !== "left")) return;
     // The answer that is on its way may be older than this.
     this.#meanwhile?.push({ event, username });
-    if (!this.#known) return;
+    if (!this.known) return;
     this.#apply({ event, username });
     this.dispatchEvent(new Event("change"));
   }
 
   /** @param {Change} change */
   #apply({ event, username }) {
-    const isHere = this.#users.includes(username);
+    const isHere = this.users.includes(username);
     // Where not all names are known, only the server can count.
-    if (this.#users.length < this.#count && !isHere) return;
+    if (this.users.length < this.count && !isHere) return;
     if (event === "joined" && !isHere) {
-      this.#users = [...this.#users, username].sort();
-      this.#count += 1;
+      this.users = [...this.users, username].sort();
+      this.count += 1;
     } else if (event === "left" && isHere) {
-      this.#users = this.#users.filter((user) => user !== username);
-      this.#count -= 1;
+      this.users = this.users.filter((user) => user !== username);
+      this.count -= 1;
     }
   }
 }

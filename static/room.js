@@ -1,12 +1,10 @@
 // @ts-check
 /**
- * The state of the chat: what was said, what is being sent, how the line is. No page in here;
- * the view renders from it.
+ * The state of the chat: what was said, what is being sent, how the line is. The view renders from it.
  *
- * Fires "change" after anything has changed, "said" with `detail: Message[]` when messages have come that
- * are newer than the first page, "missed" with an id in `detail` when others have said something after that message while
- * the line was away, "refused" with `detail: {client_id, text, reason}` when the server would not take a message, and
- * "wait" when it wants the messages later.
+ * Fires "change"; "said" with `detail: Message[]` for those newer than the first page; "missed" with the id after which
+ * others spoke while the line was away; "refused" with `detail: {client_id, text, reason}` when the server would not take a
+ * message; "wait" when it wants them later.
  *
  * @import { Api } from "./api.js"
  * @import { ChatSocket } from "./socket.js"
@@ -19,9 +17,8 @@ import { Timeline, isMessage } from "./timeline.js";
 
 export const PAGE_MESSAGES = 50;
 export const CATCH_UP_MESSAGES = 200;
-/** The echo normally takes well under a second. */
 export const ECHO_WITHIN_MS = 10_000;
-/** Then it is no longer the network; the text stays, with a button to try again. */
+/** Then it is no longer the network. */
 export const ATTEMPTS_MAX = 6;
 const GAP_FETCHES_MAX = 3;
 /** What the server refuses for now, and says for how long. */
@@ -39,13 +36,11 @@ export class Room extends EventTarget {
   #timeline = new Timeline();
   #listening = new AbortController();
 
-  /** Whether the page of older messages is under way. */
   loadingOlder = false;
-  /** Whether the last try to get it failed. */
   olderFailed = false;
-  /** Whether the last try to get what is new failed; it is tried again by itself. */
+  /** Whether the last try to get what is new failed. */
   catchUpFailed = false;
-  /** Whether the server answers requests, but again and again no handshake. */
+  /** Whether the server answers requests, but no handshake. */
   liveRefused = false;
   /** Words of the server that belong to no message, or "". */
   notice = "";
@@ -53,10 +48,10 @@ export class Room extends EventTarget {
   /** The listeners know of all messages up to this one; null until the first page has come. @type {number | null} */
   #announcedId = null;
 
-  /** The newest message when the line went, until all is caught up; null while there is nothing to be. @type {number | null} */
+  /** The newest message when the line went, until all is caught up. @type {number | null} */
   #leftAtId = null;
 
-  /** Counts the runs of catching up; a run that is not the latest gives way. */
+  /** A run of catching up that is not the latest gives way. */
   #catchUpRun = 0;
   #catchingUp = false;
 
@@ -137,7 +132,7 @@ export class Room extends EventTarget {
     clearTimeout(this.#waitTimer);
   }
 
-  /** Takes a text that keeps the rules. @param {string} text */
+  /** @param {string} text  keeps the rules */
   send(text) {
     this.notice = "";
     this.#outbox.add(text);
@@ -145,20 +140,19 @@ export class Room extends EventTarget {
     this.#changed();
   }
 
-  /** Tries a refused message again. @param {string} clientId */
+  /** @param {string} clientId */
   retry(clientId) {
     this.#outbox.retry(clientId);
     this.#pump();
     this.#changed();
   }
 
-  /** Forgets a refused message. @param {string} clientId */
+  /** @param {string} clientId */
   discard(clientId) {
     this.#outbox.remove(clientId);
     this.#changed();
   }
 
-  /** Forgets everything that is not sent. */
   discardAll() {
     this.#outbox.clear();
     this.#changed();
@@ -282,7 +276,7 @@ export class Room extends EventTarget {
   }
 
   /**
-   * The one under way, and all after it, are sent when the server's time is over: one wait for all, in their order.
+   * The one under way, and all after it, are sent when the server's time is over.
    * @param {string} code
    * @param {number} secs
    */
@@ -308,7 +302,7 @@ export class Room extends EventTarget {
   }
 
   /**
-   * What has arrived is not sent again, but stays among the pending until it is shown in the room.
+   * What has arrived stays among the pending until it is shown in the room.
    * @param {readonly Message[]} messages
    */
   #acknowledge(messages) {
@@ -332,10 +326,7 @@ export class Room extends EventTarget {
     this.#changed();
   }
 
-  /**
-   * Sends the next one. One at a time: each frame is an invocation of its own in the cloud, so two
-   * under way at once could arrive in either order.
-   */
+  /** Sends the next one. One at a time: in the cloud, two under way at once could arrive in either order. */
   #pump() {
     if (this.#inFlight !== null || this.#waitTimer !== undefined) return;
     const next = this.#outbox.next;
@@ -351,7 +342,7 @@ export class Room extends EventTarget {
     this.#echoTimer = setTimeout(() => this.#unanswered(), ECHO_WITHIN_MS);
   }
 
-  /** Fetches what is new, and again while something is known to be lacking. */
+  /** Fetches what is new, while something is known to be lacking. */
   async #catchUp() {
     const run = ++this.#catchUpRun;
     this.#catchingUp = true;
@@ -409,7 +400,7 @@ export class Room extends EventTarget {
 }
 
 /**
- * Whether an error judges the frame itself, so that it would be refused again. All others pass.
+ * Whether an error judges the frame itself, so that it would be refused again.
  * @param {unknown} code
  */
 function isFinal(code) {

@@ -1,7 +1,6 @@
 // @ts-check
 /**
- * The server's rules for what people type, so that most mistakes are told without a request.
- * The server decides; these only have to be no stricter than it. Each returns a sentence, or null.
+ * The server's rules for what people type, which may be no stricter here. Each returns what is wrong, or null.
  */
 
 export const TEXT_CHARACTERS_MAX = 4_096;

@@ -1,10 +1,9 @@
 // @ts-check
 /**
- * Who is signed in. The tokens live in one place, the storage that all tabs share; nothing is
- * cached here, so what another tab has renewed is seen at once.
+ * Who is signed in. The tokens are only in the storage that all tabs share, so what another tab renews is seen at once.
  *
- * Fires "change" with `detail.reason` whenever the user changes, also through another tab:
- *   "signed-in", "signed-out", "expired" (the server refused to renew), "elsewhere" (another tab).
+ * Fires "change" with `detail.reason` when the user changes: "expired" if the server refused to renew, "elsewhere" if it
+ * was in another tab.
  *
  * @typedef {{access_token: string, refresh_token: string}} Tokens
  * @typedef {"signed-in" | "signed-out" | "expired" | "elsewhere"} Reason
@@ -32,7 +31,6 @@ export class Session extends EventTarget {
     return isTokens(stored) && typeof claimsOf(stored.access_token)?.sub === "string" ? stored : null;
   }
 
-  /** The signed-in user's name, or null. */
   get username() {
     const tokens = this.tokens;
     return tokens ? /** @type {string} */ (claimsOf(tokens.access_token)?.sub) : null;
@@ -45,7 +43,7 @@ export class Session extends EventTarget {
   }
 
   /**
-   * Replaces the tokens, unless the session has ended or changed hands while they were under way.
+   * Replaces the tokens, unless the session has ended or changed hands meanwhile.
    * @param {Tokens} previous
    * @param {Tokens} tokens
    */
@@ -59,17 +57,13 @@ export class Session extends EventTarget {
     this.#announce(reason);
   }
 
-  /**
-   * Looks whether the stored user is still the one shown: a page that slept gets no `storage` event.
-   * @returns {boolean}  whether it was not, which the listeners know now
-   */
+  /** Whether the user has changed unnoticed, which listeners hear now: a page that slept gets no `storage` event. */
   check() {
     return this.#announce("elsewhere");
   }
 
-  /** To be called with the window's `storage` events. @param {{key: string | null}} event */
+  /** @param {{key: string | null}} event  a `storage` event; without a key after `localStorage.clear()` */
   storageChanged({ key }) {
-    // The key is null after `localStorage.clear()`.
     if (key === SESSION_KEY || key === null) this.check();
   }
 
@@ -89,7 +83,7 @@ export class Session extends EventTarget {
 }
 
 /**
- * An access token is offered as a subprotocol of the socket, which other characters than a JWT's would break.
+ * As a subprotocol of the socket, an access token may have no other characters than a JWT's.
  * @param {any} value
  * @returns {value is Tokens}
  */
@@ -101,7 +95,6 @@ export function isTokens(value) {
 }
 
 /**
- * Whether the access token is over in so many seconds, by this machine's clock.
  * @param {Tokens} tokens
  * @param {number} secs
  */
@@ -111,7 +104,7 @@ export function expiresWithin({ access_token }, secs) {
 }
 
 /**
- * The claims of a JWT, unverified: only the server can and must verify them.
+ * The claims of a JWT, which only the server can verify.
  * @param {string} token
  * @returns {{sub?: unknown, exp?: unknown} | null}
  */
@@ -126,7 +119,7 @@ export function claimsOf(token) {
 }
 
 /**
- * The storage, or one in memory where the browser forbids it (blocked cookies, a full disk).
+ * The storage, or one in memory where the browser forbids it.
  * @param {() => Storage} open
  * @returns {KeyValue}
  */
@@ -145,6 +138,21 @@ export function openStorage(open) {
       setItem: (key, value) => void memory.set(key, value),
       removeItem: (key) => void memory.delete(key),
     };
+  }
+}
+
+/**
+ * Keeps what memory has, too: a full storage is no reason to fail.
+ * @param {KeyValue} storage
+ * @param {string} key
+ * @param {string} text  "" for nothing
+ */
+export function keep(storage, key, text) {
+  try {
+    if (text === "") storage.removeItem(key);
+    else storage.setItem(key, text);
+  } catch {
+    // It is kept until the page is left.
   }
 }
 

@@ -1,11 +1,10 @@
 // @ts-check
 /**
- * The live connection. It is expected to break: API Gateway closes it after 10 idle minutes and
- * after 2 hours, networks change, laptops sleep. So it always comes back by itself.
+ * The live connection. It is expected to break (API Gateway closes it after 10 idle minutes and after 2 hours, laptops
+ * sleep) and comes back by itself.
  *
- * Fires "state" when `state` changes, "open" and "close" for each connection, "frame" with the parsed
- * JSON in `detail`, and "refused" when a handshake has failed although the server can be asked; its
- * `detail` is how many have failed in a row.
+ * Fires "state" when `state` changes, "open" and "close" for each connection, "frame" with the parsed JSON in `detail`, and
+ * "refused" when handshakes fail although the server answers, with their number in `detail`.
  *
  * @typedef {"connecting" | "online" | "reconnecting" | "offline"} ConnectionState
  */
@@ -30,7 +29,7 @@ export class ChatSocket extends EventTarget {
 
   /** @type {WebSocket | null} */
   #socket = null;
-  #isOpen = false;
+  isOpen = false;
   #openedAt = 0;
   #failures = 0;
   #refusals = 0;
@@ -39,7 +38,7 @@ export class ChatSocket extends EventTarget {
   #attempt = 0;
   #stopped = true;
   /** @type {ConnectionState} */
-  #state = "connecting";
+  state = "connecting";
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retryTimer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -68,14 +67,6 @@ export class ChatSocket extends EventTarget {
     this.#random = random;
   }
 
-  get state() {
-    return this.#state;
-  }
-
-  get isOpen() {
-    return this.#isOpen;
-  }
-
   start() {
     this.#stopped = false;
     this.#connect();
@@ -92,7 +83,7 @@ export class ChatSocket extends EventTarget {
    * @param {object} frame
    */
   send(frame) {
-    if (!this.#isOpen || this.#socket?.readyState !== 1) return false;
+    if (!this.isOpen || this.#socket?.readyState !== 1) return false;
     this.#socket.send(JSON.stringify(frame));
     return true;
   }
@@ -100,24 +91,21 @@ export class ChatSocket extends EventTarget {
   /** The network came back: whatever is under way was begun on the old one. */
   networkUp() {
     if (this.#stopped) return;
-    if (this.#isOpen) this.#ping();
+    if (this.isOpen) this.#ping();
     else this.#connect();
   }
 
-  /**
-   * The network is said to be gone. Only a ping can tell: with local-dev on this very machine the
-   * chat goes on.
-   */
+  /** The network is said to be gone. Only a ping can tell: with local-dev on this machine the chat goes on. */
   networkDown() {
     if (this.#stopped) return;
     this.#refreshState();
-    if (this.#isOpen) this.#ping();
+    if (this.isOpen) this.#ping();
   }
 
   /** The page was brought back, maybe from sleep: do not wait for timers that slept too. */
   wake() {
     if (this.#stopped) return;
-    if (this.#isOpen) this.#ping();
+    if (this.isOpen) this.#ping();
     else if (this.#retryTimer !== undefined || this.#probing) this.#connect();
   }
 
@@ -147,7 +135,7 @@ export class ChatSocket extends EventTarget {
 
   #opened() {
     clearTimeout(this.#handshakeTimer);
-    this.#isOpen = true;
+    this.isOpen = true;
     this.#openedAt = Date.now();
     this.#refusals = 0;
     this.#schedulePing();
@@ -173,7 +161,7 @@ export class ChatSocket extends EventTarget {
   }
 
   async #lost() {
-    const wasOpen = this.#isOpen;
+    const wasOpen = this.isOpen;
     this.#drop();
     if (wasOpen) {
       if (Date.now() - this.#openedAt >= STABLE_AFTER_MS) this.#failures = 0;
@@ -238,22 +226,22 @@ export class ChatSocket extends EventTarget {
       socket.onopen = socket.onmessage = socket.onclose = null;
       socket.close();
     }
-    if (this.#isOpen) {
-      this.#isOpen = false;
+    if (this.isOpen) {
+      this.isOpen = false;
       this.dispatchEvent(new Event("close"));
     }
   }
 
   #refreshState() {
     const state = this.#currentState();
-    if (state === this.#state) return;
-    this.#state = state;
+    if (state === this.state) return;
+    this.state = state;
     this.dispatchEvent(new Event("state"));
   }
 
   /** @returns {ConnectionState} */
   #currentState() {
-    if (this.#isOpen) return "online";
+    if (this.isOpen) return "online";
     if (!this.#isOnLine()) return "offline";
     return this.#failures === 0 && this.#openedAt === 0 && this.#refusals === 0 ? "connecting" : "reconnecting";
   }

@@ -1,9 +1,7 @@
 // @ts-check
 /**
- * The room's messages in the order of their ids. Pure logic: no network, no page.
- *
- * Ids count 1, 2, 3 … without gaps. So a live message whose id is not the next one shows that
- * something is missing; it is held back until a page fetched with `after=lastId` has filled the gap.
+ * The room's messages in the order of their ids, which have no gaps. So a live message whose id is not the next one shows
+ * that something is missing; it is held back until a page fetched with `after=lastId` has filled the gap.
  *
  * @typedef {{id: number, username: string, text: string, sent_at: string, client_id?: string}} Message
  */
@@ -14,8 +12,7 @@
  */
 export function isMessage(value) {
   return (
-    typeof value === "object" && value !== null &&
-    Number.isSafeInteger(value.id) && value.id > 0 &&
+    Number.isSafeInteger(value?.id) && value.id > 0 &&
     typeof value.username === "string" &&
     typeof value.text === "string" &&
     typeof value.sent_at === "string"
@@ -27,7 +24,8 @@ export class Timeline {
   #shown = [];
   /** Live messages that came too early, by id. @type {Map<number, Message>} */
   #held = new Map();
-  #loaded = false;
+  /** Whether the newest page has arrived. */
+  loaded = false;
   #startReached = false;
 
   /** What may be shown, ascending by id, every id once. @returns {readonly Message[]} */
@@ -45,11 +43,6 @@ export class Timeline {
     return this.#shown.at(-1)?.id ?? 0;
   }
 
-  /** Whether the newest page has arrived. */
-  get loaded() {
-    return this.#loaded;
-  }
-
   /** Whether there are older messages to fetch with `before=firstId`. */
   get hasOlder() {
     return this.firstId > 1 && !this.#startReached;
@@ -57,26 +50,22 @@ export class Timeline {
 
   /** Whether a live message waits for the ones before it. */
   get hasGap() {
-    return this.#loaded && this.#held.size > 0;
+    return this.loaded && this.#held.size > 0;
   }
 
-  /** A live message. Ones already known are dropped. @param {Message} message */
+  /** @param {Message} message  a live one */
   receive(message) {
     if (message.id <= this.lastId) return;
     this.#held.set(message.id, message);
-    if (this.#loaded) this.#release();
+    if (this.loaded) this.#release();
   }
 
-  /**
-   * An answer to "the newest" or `after=lastId`. Whatever order or overlap it has, and even if it
-   * leaves ids out: what the server lists is what exists.
-   * @param {Message[]} page
-   */
+  /** An answer to "the newest" or `after=lastId`: even with ids left out, it is what exists. @param {Message[]} page */
   addNewer(page) {
     for (const message of ascending(page)) {
       if (message.id > this.lastId) this.#shown.push(message);
     }
-    this.#loaded = true;
+    this.loaded = true;
     this.#release();
   }
 
@@ -87,7 +76,7 @@ export class Timeline {
     this.#shown.unshift(...older);
   }
 
-  /** Shows what is held although ids are missing: a lasting hole must not hide what came later. */
+  /** A lasting hole must not hide what came later. */
   acceptGap() {
     this.addNewer([...this.#held.values()]);
   }

@@ -1,5 +1,5 @@
 // @ts-check
-/** How times are said, in the reader's time zone. What the server sends is RFC 3339; anything else is shown as it is. */
+/** How times are said, in the reader's time zone. What is no time is shown as it is. */
 
 const TIME = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const DAY = new Intl.DateTimeFormat("en", { weekday: "long", day: "numeric", month: "long" });
@@ -16,10 +16,7 @@ export function longTime(sentAt) {
   return format(DATE_AND_TIME, sentAt);
 }
 
-/**
- * The day that a time is in, as something to compare; "" if it is no time.
- * @param {string} sentAt
- */
+/** Something to compare; "" if it is no time. @param {string} sentAt */
 export function dayOf(sentAt) {
   const date = new Date(sentAt);
   return Number.isNaN(date.getTime()) ? "" : date.toDateString();

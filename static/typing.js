@@ -1,15 +1,12 @@
 // @ts-check
 /**
- * Who is typing: others here, and the user there.
- *
- * Fires "change".
+ * Who is typing. Fires "change".
  *
  * @import { ChatSocket } from "./socket.js"
  */
 
 /** The server passes on no more than this. */
 export const TELL_EVERY_MS = 3_000;
-/** How long somebody counts as typing who has not been heard of again. */
 export const TYPING_MS = 6_000;
 const NAMES_MAX = 2;
 
@@ -29,7 +26,7 @@ export class Typing extends EventTarget {
     this.#socket = socket;
   }
 
-  /** Who is typing, in the order of beginning. @returns {string[]} */
+  /** In the order of beginning. @returns {string[]} */
   get users() {
     return [...this.#until.keys()];
   }
@@ -45,7 +42,6 @@ export class Typing extends EventTarget {
     clearTimeout(this.#timer);
   }
 
-  /** The user has typed something. The others are told now and then. */
   typed() {
     const now = Date.now();
     if (this.#unsupported || now - this.#toldAt < TELL_EVERY_MS) return;

@@ -1,17 +1,18 @@
 // @ts-check
 /**
- * What the user has not seen yet. Pure logic: whoever shows the messages says what is being read.
+ * What the user has not seen yet. Whoever shows the messages says what is being read.
  *
  * @import { Message } from "./timeline.js"
  */
 
 export class Unread {
-  #username;
+  /** How many messages of others have not been seen. */
+  count = 0;
   /** Everything up to this id has been seen; null until anything is known. @type {number | null} */
-  #readId;
+  readId;
+  #username;
   /** The divider stands after this id; null for none. @type {number | null} */
   #dividedId = null;
-  #count = 0;
   #looked = false;
 
   /**
@@ -20,43 +21,32 @@ export class Unread {
    */
   constructor(username, readId) {
     this.#username = username;
-    this.#readId = readId;
-  }
-
-  /** How many messages of others have not been seen. */
-  get count() {
-    return this.#count;
-  }
-
-  /** @returns {number | null} */
-  get readId() {
-    return this.#readId;
+    this.readId = readId;
   }
 
   /**
-   * Looks at all messages that there are, once the newest have come.
    * @param {readonly Message[]} messages  ascending by id
    * @param {boolean} reading  whether the newest is in sight
    */
   look(messages, reading) {
     const lastId = messages.at(-1)?.id ?? 0;
     // An id above all others is of a time before the messages were restored from a backup.
-    const readId = Math.min(this.#readId ?? lastId, lastId);
-    this.#count = this.#othersAfter(messages, readId).length;
-    if (this.#count > 0 && !(reading && this.#looked)) this.#dividedId = readId;
+    const readId = Math.min(this.readId ?? lastId, lastId);
+    this.count = this.#othersAfter(messages, readId).length;
+    if (this.count > 0 && !(reading && this.#looked)) this.#dividedId = readId;
     this.#looked = true;
-    if (reading) this.#count = 0;
-    this.#readId = reading ? lastId : readId;
+    if (reading) this.count = 0;
+    this.readId = reading ? lastId : readId;
   }
 
   /** Seen in another tab. @param {number} id */
   readElsewhere(id) {
-    if (this.#readId !== null && id > this.#readId) this.#readId = id;
+    if (this.readId !== null && id > this.readId) this.readId = id;
   }
 
   /** What came after this id was said while the line was away: nobody has seen it come. @param {number} id */
   missedAfter(id) {
-    this.#dividedId = Math.min(this.#readId ?? id, id);
+    this.#dividedId = Math.min(this.readId ?? id, id);
   }
 
   /** The user has said something, and so has read what was there. */
@@ -65,7 +55,7 @@ export class Unread {
   }
 
   /**
-   * The id of the message that the divider stands before, or null. It stays there until reading stops again.
+   * The id of the message that the divider stands before, or null.
    * @param {readonly Message[]} messages  ascending by id
    */
   firstNewId(messages) {

@@ -1,16 +1,14 @@
 // @ts-check
 /**
- * Which of very many rows are in the page: those in sight and some around them. Blank space stands for the others, as high as
- * they were or as rows are on average. Pure logic: no page.
+ * Which of very many rows are in the page: those in sight and some around them. Blank space stands for the others.
  *
  * @typedef {{start: number, end: number}} Range  indexes of rows, `end` excluded
  */
 
-/** A room of so many messages is in the page as a whole. */
 export const ROWS_MAX = 200;
-/** With fewer rows than this left beyond the edge of what is in sight, the rows are exchanged. */
+/** With fewer left beyond the edge of what is in sight, rows are exchanged. */
 export const MARGIN_ROWS = 40;
-/** What a row is taken for before any has been measured. */
+/** Before any has been measured. */
 export const ROW_PX = 64;
 
 /**
@@ -31,7 +29,7 @@ export function rowsAround(kept, sight, count) {
   return { start, end: Math.min(start + size, count) };
 }
 
-/** What is known of the heights of rows, in pixels. */
+/** Heights of rows, in pixels. */
 export class Heights {
   /** @type {Map<number, number>} */
   #byId = new Map();
@@ -52,7 +50,7 @@ export class Heights {
     this.#sum = 0;
   }
 
-  /** What a row is taken for that has not been measured. */
+  /** What stands for a row that has not been measured. */
   get average() {
     return this.#byId.size === 0 ? ROW_PX : this.#sum / this.#byId.size;
   }

@@ -2,6 +2,16 @@
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
 import { test } from "node:test";
+import { brotliCompressSync, constants } from "node:zlib";
+
+/** All that the first visit may cost over the wire, headers included. */
+const PAGE_BYTES_MAX = 50_000;
+/** What HTTP/2 adds to each answer once CloudFront's headers have been seen: frames, and those that are never the same. */
+const ANSWER_BYTES = 110;
+/** Headers in full, as the first answer has them. */
+const HEADER_BYTES = 800;
+/** As CloudFront compresses. */
+const BROTLI = { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } };
 
 const folder = new URL("../", import.meta.url);
 /** @param {string} name */
@@ -25,4 +35,11 @@ test("the page asks for all of its modules at once, but for the one that a deplo
   assert.deepEqual(["app.js", "config.js", ...preloaded.map(([, name]) => name)].sort(), [...modules].sort());
   const files = (await readdir(folder)).filter((name) => name.endsWith(".js"));
   assert.deepEqual(files.sort(), [...modules].sort(), "a module that nobody needs");
+});
+
+test("the page loads in less than 50 KB over the wire", async () => {
+  const files = (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isFile());
+  const bodies = await Promise.all(files.map(async ({ name }) => brotliCompressSync(await readFile(new URL(name, folder)), BROTLI).length));
+  const bytes = bodies.reduce((sum, body) => sum + body + ANSWER_BYTES, HEADER_BYTES);
+  assert.ok(bytes < PAGE_BYTES_MAX, `${bytes} bytes`);
 });
