@@ -21,6 +21,8 @@ crate::stories! {
     a_refusal_has_a_note_of_what_aws_would_do,
     limits_show_what_is_in_use,
     the_inspector_fits_320_pixels,
+    narrow_windows_begin_with_invocations,
+    the_keyboard_goes_through_the_panes_as_the_eye_does,
     a_low_window_is_for_invocations_whatever_is_open,
 }
 
@@ -295,6 +297,73 @@ async fn the_inspector_fits_320_pixels(world: World) {
     inspector.has_clean_console(false).await;
     inspector.close().await;
 }
+
+async fn narrow_windows_begin_with_invocations(world: World) {
+    world.user("alice").await;
+    let chromium = Chromium::start().await;
+    let inspector = inspect(&chromium, &world).await;
+    inspector.until("document.querySelector('#invocations-list .row')").await;
+    let filter = inspector.client.find(Locator::Css("#filter")).await.unwrap();
+    for (width, height) in [(320, 568), (768, 1024)] {
+        inspector.resize(width, height).await;
+        // Where nothing is typed yet, the field shows all of its words.
+        filter.clear().await.unwrap();
+        assert_eq!(inspector.script(PLACEHOLDER_FITS).await, true, "the filter at {width}");
+        for (words, shown) in
+            [("login", "#invocations-list .row"), ("nowhere", "#invocations-empty")]
+        {
+            filter.clear().await.unwrap();
+            filter.send_keys(words).await.unwrap();
+            let listed = format!("{LISTED}.length === {}", u8::from(words == "login"));
+            inspector.until(&listed).await;
+            let bottom =
+                format!("document.querySelector('{shown}').getBoundingClientRect().bottom");
+            let bottom = inspector.script(&format!("return {bottom}")).await.as_f64().unwrap();
+            assert!(
+                0.0 < bottom && bottom <= f64::from(height),
+                "{words} at {width}×{height}: {bottom}"
+            );
+        }
+    }
+    inspector.has_clean_console(false).await;
+    inspector.close().await;
+}
+
+/// Whether the filter's field is as wide as the words that stand in it while it is empty, and the cross that empties it.
+const PLACEHOLDER_FITS: &str = "
+    const field = document.querySelector('#filter');
+    const style = getComputedStyle(field);
+    const canvas = document.createElement('canvas').getContext('2d');
+    canvas.font = style.font;
+    const room = field.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    return canvas.measureText(field.placeholder).width + parseFloat(style.fontSize) <= room";
+
+async fn the_keyboard_goes_through_the_panes_as_the_eye_does(world: World) {
+    world.user("alice").await;
+    let chromium = Chromium::start().await;
+    let inspector = inspect(&chromium, &world).await;
+    choose(&inspector, "Login").await;
+    for (width, height) in [(320, 568), (768, 1024), (1280, 900), (1920, 1080)] {
+        inspector.resize(width, height).await;
+        let panes = inspector.script(PANES).await;
+        let panes: Vec<[f64; 4]> = serde_json::from_value(panes).unwrap();
+        // In the order of the document, which Tab follows: each is below the one before it, or to its right.
+        for pair in panes.windows(2) {
+            let ([_, _, right, bottom], [left, top, ..]) = (pair[0], pair[1]);
+            assert!(top >= bottom || left >= right, "at {width}: {panes:?}");
+        }
+    }
+    let jumps = "return document.querySelectorAll('[tabindex]:not([tabindex=\"0\"], [tabindex=\"-1\"])').length";
+    assert_eq!(inspector.script(jumps).await, 0);
+    inspector.has_clean_console(false).await;
+    inspector.close().await;
+}
+
+/// Where the bar and the panes are: left, top, right, bottom.
+const PANES: &str = "return [...document.querySelectorAll('.bar, .panes > *')].map((pane) => {
+    const { left, top, right, bottom } = pane.getBoundingClientRect();
+    return [left, top, right, bottom];
+})";
 
 async fn a_low_window_is_for_invocations_whatever_is_open(world: World) {
     world.user("alice").await;
