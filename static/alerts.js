@@ -5,7 +5,7 @@
  * @import { KeyValue } from "./session.js"
  * @import { Message } from "./timeline.js"
  */
-import { keep } from "./session.js";
+import { keep, parseJson } from "./session.js";
 import { find, setText } from "./view.js";
 
 export const ALERTS_KEY = "lambda-chat.alerts";
@@ -34,9 +34,9 @@ export class Alerts {
     this.#storage = storage;
     this.#Notification = Notification;
     this.#AudioContext = AudioContext;
-    const { notify, sound } = restore(storage.getItem(ALERTS_KEY));
-    this.#notify = notify;
-    this.#sound = sound;
+    const stored = parseJson(storage.getItem(ALERTS_KEY));
+    this.#notify = stored?.notify === true;
+    this.#sound = stored?.sound === true;
   }
 
   /** Whether the user wants to be notified, and can be. */
@@ -155,14 +155,4 @@ export function showSettings(view, alerts) {
     render();
   });
   render();
-}
-
-/** @param {string | null} stored */
-function restore(stored) {
-  try {
-    const { notify, sound } = JSON.parse(stored ?? "{}");
-    return { notify: notify === true, sound: sound === true };
-  } catch {
-    return { notify: false, sound: false };
-  }
 }

@@ -9,7 +9,7 @@
  * @typedef {{request<T>(name: string, options: {signal: AbortSignal}, callback: () => Promise<T>): Promise<T>}} Locks
  */
 import { pause, retryMs } from "./backoff.js";
-import { claimsOf, expiresWithin, isTokens } from "./session.js";
+import { claimsOf, expiresWithin, isTokens, parseJson } from "./session.js";
 import { isMessage } from "./timeline.js";
 
 /** API Gateway gives up after 29 s. */
@@ -318,13 +318,4 @@ function retryAfterSecs(response) {
 /** @param {unknown} error */
 function isUnauthorized(error) {
   return error instanceof ApiError && error.status === 401;
-}
-
-/** @param {string} text */
-function parseJson(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -285,13 +285,9 @@ export function mount(root, { room, presence, typing, alerts, tabStorage, storag
         signOutClicked();
         break;
       case "retry":
-        signOutWarning = "";
-        if (pendingId) room.retry(pendingId);
-        composer.focus();
-        break;
       case "discard":
         signOutWarning = "";
-        if (pendingId) room.discard(pendingId);
+        if (pendingId) room[button.dataset.action](pendingId);
         composer.focus();
         break;
     }

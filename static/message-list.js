@@ -6,10 +6,9 @@
  * @import { Range } from "./viewport.js"
  * @typedef {{id: number, top: number}} Place  a message in sight, and how far below the scroller's top it begins (px)
  */
-import { hue, initial } from "./people.js";
-import { beginsDay, continuesGroup } from "./grouping.js";
 import { partsOf } from "./links.js";
-import { dayWords, longTime, timeOfDay } from "./times.js";
+import { showAvatar } from "./people.js";
+import { beginsDay, continuesGroup, dayWords, longTime, timeOfDay } from "./times.js";
 import { find, fromTemplate, setText } from "./view.js";
 import { Heights, rowsAround } from "./viewport.js";
 
@@ -160,11 +159,8 @@ export class MessageList {
     // Messages are numbered without gaps; nobody knows how many there will be.
     row.setAttribute("aria-posinset", String(id));
     row.toggleAttribute("data-own", username === this.#username);
-    const avatar = find(row, '[data-part="avatar"]');
-    avatar.textContent = initial(username);
-    const author = find(row, '[data-part="author"]');
-    author.textContent = username;
-    row.dataset.hue = hue(username);
+    showAvatar(row, username);
+    find(row, '[data-part="author"]').textContent = username;
     /** @type {HTMLTimeElement} */
     const time = find(row, '[data-part="time"]');
     time.dateTime = sent_at;

@@ -11,7 +11,7 @@
  * @property {string | null} refusal  why it is not sent any more, in words; null while it is tried
  * @property {number | null} id  its id in the room, once that is known; then it waits to be shown there
  */
-import { keep } from "./session.js";
+import { keep, parseJson } from "./session.js";
 
 export class Outbox {
   #storage;
@@ -69,12 +69,7 @@ export class Outbox {
    * @param {number} id
    */
   arrive(clientId, id) {
-    const found = this.find(clientId);
-    if (found) {
-      found.refusal = null;
-      found.id = id;
-    }
-    return found;
+    return this.#change(clientId, { refusal: null, id });
   }
 
   /** Forgets those that have arrived, up to this id. @param {number} lastId */
@@ -89,27 +84,30 @@ export class Outbox {
    * @param {string} refusal
    */
   refuse(clientId, refusal) {
-    const found = this.find(clientId);
-    if (found) {
-      found.refusal = refusal;
-      this.#keep();
-    }
-    return found;
+    return this.#change(clientId, { refusal });
   }
 
   /** Tries a refused one again, under the same id: it may have arrived after all. @param {string} clientId */
   retry(clientId) {
-    const found = this.find(clientId);
-    if (found) {
-      found.refusal = null;
-      found.attempts = 0;
-      this.#keep();
-    }
+    this.#change(clientId, { refusal: null, attempts: 0 });
   }
 
   clear() {
     this.#pending = [];
     this.#keep();
+  }
+
+  /**
+   * @param {string} clientId
+   * @param {Partial<Pending>} changes
+   */
+  #change(clientId, changes) {
+    const found = this.find(clientId);
+    if (found) {
+      Object.assign(found, changes);
+      this.#keep();
+    }
+    return found;
   }
 
   #keep() {
@@ -129,19 +127,16 @@ export function newClientId(crypto = globalThis.crypto) {
  * @returns {Pending[]}
  */
 function restore(stored) {
-  try {
-    const list = JSON.parse(stored ?? "[]");
-    return list
-      .filter((/** @type {any} */ each) => typeof each?.client_id === "string" && typeof each?.text === "string")
-      .map((/** @type {any} */ { client_id, text, refusal }) => ({
-        client_id,
-        text,
-        attempts: 0,
-        refusal: typeof refusal === "string" ? refusal : null,
-        // Sent again, it is told its id again.
-        id: null,
-      }));
-  } catch {
-    return [];
-  }
+  const list = parseJson(stored);
+  if (!Array.isArray(list)) return [];
+  return list
+    .filter((each) => typeof each?.client_id === "string" && typeof each?.text === "string")
+    .map(({ client_id, text, refusal }) => ({
+      client_id,
+      text,
+      attempts: 0,
+      refusal: typeof refusal === "string" ? refusal : null,
+      // Sent again, it is told its id again.
+      id: null,
+    }));
 }

@@ -102,8 +102,7 @@ function focusRow(list, index) {
 function personRow(username, isOwn) {
   const row = fromTemplate("person");
   row.dataset.username = username;
-  row.dataset.hue = hue(username);
-  find(row, '[data-part="avatar"]').textContent = initial(username);
+  showAvatar(row, username);
   const name = find(row, '[data-part="name"]');
   name.textContent = username;
   name.title = username;
@@ -111,14 +110,14 @@ function personRow(username, isOwn) {
   return row;
 }
 
-/** What stands in somebody's picture. @param {string} username */
-export function initial(username) {
-  return username.slice(0, 1).toUpperCase();
-}
-
-/** Which of the colours of style.css is somebody's. @param {string} username */
-export function hue(username) {
+/**
+ * Somebody's initial, in one of the colours of style.css.
+ * @param {HTMLElement} row
+ * @param {string} username
+ */
+export function showAvatar(row, username) {
   let sum = 0;
   for (let i = 0; i < username.length; i += 1) sum = (sum * 31 + username.charCodeAt(i)) % 65_521;
-  return String(sum % HUES);
+  row.dataset.hue = String(sum % HUES);
+  find(row, '[data-part="avatar"]').textContent = username.slice(0, 1).toUpperCase();
 }

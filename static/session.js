@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Who is signed in. The tokens are only in the storage that all tabs share, so what another tab renews is seen at once.
+ * Who is signed in, and what the browser keeps. The tokens are only in the storage that all tabs share, so what another tab renews is seen at once.
  *
  * Fires "change" with `detail.reason` when the user changes: "expired" if the server refused to renew, "elsewhere" if it
  * was in another tab.
@@ -156,10 +156,10 @@ export function keep(storage, key, text) {
   }
 }
 
-/** @param {string | null} text */
-function parseJson(text) {
+/** What the text says, or null. @param {string | null} text */
+export function parseJson(text) {
   try {
-    return text === null ? null : JSON.parse(text);
+    return JSON.parse(text ?? "null");
   } catch {
     return null;
   }

@@ -70,7 +70,7 @@ export function mount(root, { api, notice, username: formerUsername }) {
     password.autocomplete = words.password;
     for (const hint of view.querySelectorAll("[data-hint]")) /** @type {HTMLElement} */ (hint).hidden = mode !== "register";
     setBusy(false);
-    clearProblems();
+    showProblems({});
   }
 
   /** @param {boolean} newBusy */
@@ -79,12 +79,6 @@ export function mount(root, { api, notice, username: formerUsername }) {
     setText(submit, busy ? MODES[mode].busy : MODES[mode].title);
     // Not `disabled`, which would drop the keyboard focus.
     submit.setAttribute("aria-disabled", String(busy));
-  }
-
-  function clearProblems() {
-    setProblem(username, form, "");
-    setProblem(password, form, "");
-    setText(formError, "");
   }
 
   /** @param {{username?: string, password?: string, form?: string}} problems */
@@ -102,7 +96,7 @@ export function mount(root, { api, notice, username: formerUsername }) {
     const problems = localProblems(mode, credentials);
     if (problems) return showProblems(problems);
 
-    clearProblems();
+    showProblems({});
     setText(noticeElement, "");
     setBusy(true);
     let registered = false;

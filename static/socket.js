@@ -10,6 +10,7 @@
  */
 import { SessionEnded } from "./api.js";
 import { backOffMs } from "./backoff.js";
+import { parseJson } from "./session.js";
 
 const PROTOCOL = "chat.v1";
 /** Well below the 10 idle minutes after which API Gateway closes. */
@@ -149,12 +150,7 @@ export class ChatSocket extends EventTarget {
     clearTimeout(this.#pongTimer);
     this.#pongTimer = undefined;
 
-    let frame;
-    try {
-      frame = JSON.parse(String(text));
-    } catch {
-      return;
-    }
+    const frame = parseJson(String(text));
     if (typeof frame === "object" && frame !== null) {
       this.dispatchEvent(new CustomEvent("frame", { detail: frame }));
     }

@@ -1,6 +1,12 @@
 // @ts-check
-/** How times are said, in the reader's time zone. What is no time is shown as it is. */
+/**
+ * How times are said, in the reader's time zone, and what they divide. What is no time is shown as it is.
+ *
+ * @import { Message } from "./timeline.js"
+ */
 
+/** A longer silence begins a new group. */
+export const GROUP_MS_MAX = 5 * 60_000;
 const TIME = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const DAY = new Intl.DateTimeFormat("en", { weekday: "long", day: "numeric", month: "long" });
 const DAY_AND_YEAR = new Intl.DateTimeFormat("en", { weekday: "long", day: "numeric", month: "long", year: "numeric" });
@@ -17,7 +23,7 @@ export function longTime(sentAt) {
 }
 
 /** Something to compare; "" if it is no time. @param {string} sentAt */
-export function dayOf(sentAt) {
+function dayOf(sentAt) {
   const date = new Date(sentAt);
   return Number.isNaN(date.getTime()) ? "" : date.toDateString();
 }
@@ -35,6 +41,26 @@ export function dayWords(sentAt, now = new Date()) {
   if (day === yesterday.toDateString()) return "Yesterday";
   const date = new Date(sentAt);
   return (date.getFullYear() === now.getFullYear() ? DAY : DAY_AND_YEAR).format(date);
+}
+
+/**
+ * @param {Message | undefined} previous
+ * @param {Message} message
+ */
+export function beginsDay(previous, message) {
+  const day = dayOf(message.sent_at);
+  return day !== "" && (previous === undefined || dayOf(previous.sent_at) !== day);
+}
+
+/**
+ * Whether a message goes on where its author has just been speaking.
+ * @param {Message | undefined} previous
+ * @param {Message} message
+ */
+export function continuesGroup(previous, message) {
+  if (previous?.username !== message.username || beginsDay(previous, message)) return false;
+  // The clocks of two servers may differ a little.
+  return Math.abs(Date.parse(message.sent_at) - Date.parse(previous.sent_at)) <= GROUP_MS_MAX;
 }
 
 /**

@@ -1,8 +1,7 @@
 // @ts-check
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { beginsDay, continuesGroup } from "../grouping.js";
-import { dayWords } from "../times.js";
+import { beginsDay, continuesGroup, dayWords } from "../times.js";
 
 /**
  * At a time of this machine's day.
