@@ -31,16 +31,11 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use mimalloc::MiMalloc;
 use report::{Assumptions, Results, Row};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{functions::Functions, postgres::Postgres};
-
-/// As in the functions that post much, which run inside of this program, too.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What goes wrong here is only shown.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
