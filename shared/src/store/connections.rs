@@ -103,7 +103,7 @@ pub(super) fn zero_or_one<'de, D: Deserializer<'de>>(
 
 impl Store {
     /// Adds a connection if its session lives; `None` if it doesn't. There are listeners if another connection speaks `chat.v1`, and
-    /// the table has at most `limit` rows.
+    /// the table has at most `limit` rows. A larger table is not searched for them: of an `and`, SQLite computes both sides.
     ///
     /// # Errors
     /// When the database fails.
@@ -118,11 +118,14 @@ impl Store {
                  select $1, username, id, $4, $5 from sessions
                  where id = $2 and username = $3 and revoked_at is null and expires_at > $5
                  on conflict (connection_id) do update set connected_at = excluded.connected_at
-                 returning (select count(*) from (select 1 from connections limit $6 + 1) few) <= $6
-                     and exists (
+                 returning case
+                     when (select count(*) from (select 1 from connections limit $6 + 1) few) <= $6
+                     then exists (
                          select 1 from connections other
                          where other.protocol = $7 and other.connection_id <> $1
-                     )",
+                     )
+                     else false
+                 end",
             )
             .bind(connection.id)
             .bind(connection.session)
