@@ -14,6 +14,8 @@ export class Unread {
   /** The divider stands after this id; null for none. @type {number | null} */
   #dividedId = null;
   #looked = false;
+  /** Another tab has shown everything up to this id. */
+  #elsewhereId = 0;
 
   /**
    * @param {string} username  whose own messages are never unread
@@ -41,12 +43,13 @@ export class Unread {
 
   /** Seen in another tab. @param {number} id */
   readElsewhere(id) {
+    this.#elsewhereId = Math.max(this.#elsewhereId, id);
     if (this.readId !== null && id > this.readId) this.readId = id;
   }
 
-  /** What came after this id was said while the line was away: nobody has seen it come. @param {number} id */
+  /** What came after this id was said while the line was away: here nobody has seen it come. @param {number} id */
   missedAfter(id) {
-    this.#dividedId = Math.min(this.readId ?? id, id);
+    this.#dividedId = Math.max(Math.min(this.readId ?? id, id), this.#elsewhereId);
   }
 
   /** The user has said something, and so has read what was there. */

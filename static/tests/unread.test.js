@@ -79,6 +79,15 @@ test("what came while the line was away begins with the divider", () => {
   assert.equal(first("bbabbb"), 6);
 });
 
+test("what another tab has shown while the line was away is not marked", () => {
+  const unread = new Unread("a", null);
+  unread.look(messages("bb"), true);
+  unread.readElsewhere(4);
+  unread.missedAfter(2);
+  unread.look(messages("bbbbb"), true);
+  assert.equal(unread.firstNewId(messages("bbbbb")), 5);
+});
+
 test("what was not read before the line was away is marked with the rest", () => {
   const unread = new Unread("a", null);
   unread.look(messages("b"), true);
