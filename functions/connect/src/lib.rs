@@ -68,8 +68,8 @@ impl Connect {
         };
         let added = store.insert_connection(&connection, *limit).await?;
         let added = added.ok_or(Error::Unauthorized("The session has ended. Log in again."))?;
-        // Whoever listens is noted in any case, or another window of theirs would be news to those who come next.
-        if added.has_listeners || offer.protocol == Protocol::ChatV1 {
+        // Who is alone is noted, too, or another window of theirs would be news to those who come next.
+        if added.has_listeners {
             presence.joined(connection.username).await;
         }
         Ok(offer.protocol)

@@ -42,7 +42,7 @@ pub struct NewConnection<'a> {
 /// A connection that was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Added {
-    /// Whether there is anybody to tell of it.
+    /// Whether anybody listens to who comes, be it on this connection.
     pub has_listeners: bool,
 }
 
@@ -102,8 +102,9 @@ pub(super) fn zero_or_one<'de, D: Deserializer<'de>>(
 }
 
 impl Store {
-    /// Adds a connection if its session lives; `None` if it doesn't. There are listeners if another connection speaks `chat.v1`, and
-    /// the table has at most `limit` rows. A larger table is not searched for them: of an `and`, SQLite computes both sides.
+    /// Adds a connection if its session lives; `None` if it doesn't. There are listeners if a connection speaks `chat.v1`, this one
+    /// or another, and the table has at most `limit` rows. A larger one is not searched for them: of an `and`, SQLite computes
+    /// both sides.
     ///
     /// # Errors
     /// When the database fails.
@@ -120,7 +121,7 @@ impl Store {
                  on conflict (connection_id) do update set connected_at = excluded.connected_at
                  returning case
                      when (select count(*) from (select 1 from connections limit $6 + 1) few) <= $6
-                     then exists (
+                     then protocol = $7 or exists (
                          select 1 from connections other
                          where other.protocol = $7 and other.connection_id <> $1
                      )
