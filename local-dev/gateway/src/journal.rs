@@ -6,7 +6,7 @@
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, Weak},
     time::Duration,
 };
 
@@ -121,8 +121,8 @@ impl WeakEntry {
 pub(crate) struct Record {
     pub(crate) call: Call,
     pub(crate) started_at: Timestamp,
-    /// The trace that the invocation has for itself: `Root=1-…`.
-    trace: String,
+    /// The trace that the invocation has for itself, once somebody was told: `Root=1-…`.
+    trace: OnceLock<String>,
     /// Whether whoever knows of its steps is to tell of them.
     pub(crate) has_steps: bool,
     began: Instant,
@@ -229,11 +229,10 @@ impl Journal {
     /// Begins an invocation.
     pub(crate) fn begin(self: &Arc<Self>, call: Call) -> Entry {
         let bytes = call.event.len() + OVERHEAD_BYTES;
-        let started_at = Timestamp::now();
         let record = Arc::new(Record {
             call,
-            started_at,
-            trace: mint_trace(started_at),
+            started_at: Timestamp::now(),
+            trace: OnceLock::new(),
             has_steps: self.is_followed() || self.recorded.admit(),
             began: Instant::now(),
             progress: Mutex::new(Progress {
@@ -282,7 +281,7 @@ impl Journal {
     /// The invocation that has made a request with this `X-Amzn-Trace-Id`.
     pub(crate) fn traced(self: &Arc<Self>, header: &str) -> Option<Entry> {
         let root = header.split(';').map(str::trim).find(|field| field.starts_with("Root="))?;
-        self.newest(|record| record.trace == root)
+        self.newest(|record| record.trace.get().is_some_and(|trace| trace == root))
     }
 
     /// The newest invocation that is so.
@@ -377,7 +376,8 @@ impl Entry {
     /// The `X-Amzn-Trace-Id` that Lambda gives a function with its event. SDKs send it along, so that a request to the
     /// gateway says which invocation has made it. Nothing is sampled.
     pub fn trace_header(&self) -> String {
-        format!("{};Parent={:016x};Sampled=0", self.record.trace, rand::random::<u64>())
+        let trace = self.record.trace.get_or_init(|| mint_trace(self.record.started_at));
+        format!("{trace};Parent={:016x};Sampled=0", rand::random::<u64>())
     }
 
     /// Runs `work` as a part of the invocation: what it asks of the gateway is shown as its steps.
