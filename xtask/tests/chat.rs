@@ -4,19 +4,22 @@
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(unreachable_pub, reason = "nobody uses this crate from outside")]
+
+mod with_local_dev;
 
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader, Read, Write},
-    path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, ExitCode, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
     time::{Duration, Instant},
 };
 
-use libtest_mimic::{Arguments, Failed, Trial};
 use tempfile::TempDir;
+
+use crate::with_local_dev::local_dev;
 
 /// How long something may take to be said.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,26 +37,8 @@ const STORIES: [(&str, fn()); 8] = [
     ("in_a_terminal_the_password_is_not_shown", in_a_terminal_the_password_is_not_shown),
 ];
 
-const HINT: &str = "needs local-dev: cargo test --workspace";
-
 fn main() -> ExitCode {
-    let trials = STORIES.map(|(name, story)| {
-        if program("local-dev").is_file() {
-            return Trial::test(name, move || {
-                story();
-                Ok(())
-            });
-        }
-        let must_run = std::env::var_os("CI").is_some();
-        let fail = || Err(Failed::from(format!("this test {HINT}")));
-        Trial::test(name, fail).with_kind(HINT).with_ignored_flag(!must_run)
-    });
-    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit_code()
-}
-
-/// A program that the same build has made.
-fn program(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_BIN_EXE_xtask")).with_file_name(name)
+    with_local_dev::run(&STORIES)
 }
 
 /// local-dev in a folder of its own.
@@ -148,7 +133,7 @@ fn serve(
     settings: &[(&str, &str)],
 ) -> (Child, String) {
     let log = File::options().create(true).append(true).open(directory.path().join("log"));
-    let mut child = Command::new(program("local-dev"))
+    let mut child = Command::new(local_dev())
         .args(["--port", port])
         .args(options)
         .current_dir(directory.path())

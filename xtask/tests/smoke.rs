@@ -3,43 +3,27 @@
 //! What the machine lacks is said in a story's line (`[needs …] … ignored`); with `CI` set nothing may be missing.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(unreachable_pub, reason = "nobody uses this crate from outside")]
+
+mod with_local_dev;
 
 use std::{
-    env::consts::EXE_SUFFIX,
     fs,
     io::{BufRead, BufReader},
-    path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
 };
 
-use libtest_mimic::{Arguments, Failed, Trial};
 use tempfile::TempDir;
+
+use crate::with_local_dev::local_dev;
 
 const STORIES: [(&str, fn()); 2] = [
     ("a_chat_that_works_is_tried_in_all_its_parts", a_chat_that_works_is_tried_in_all_its_parts),
     ("a_part_that_fails_is_named", a_part_that_fails_is_named),
 ];
 
-const HINT: &str = "needs local-dev: cargo test --workspace";
-
 fn main() -> ExitCode {
-    let trials = STORIES.map(|(name, story)| {
-        if local_dev().is_file() {
-            return Trial::test(name, move || {
-                story();
-                Ok(())
-            });
-        }
-        let must_run = std::env::var_os("CI").is_some();
-        let fail = || Err(Failed::from(format!("this test {HINT}")));
-        Trial::test(name, fail).with_kind(HINT).with_ignored_flag(!must_run)
-    });
-    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit_code()
-}
-
-/// The program that the same build has made.
-fn local_dev() -> PathBuf {
-    Path::new(env!("CARGO_BIN_EXE_xtask")).with_file_name(format!("local-dev{EXE_SUFFIX}"))
+    with_local_dev::run(&STORIES)
 }
 
 /// The chat, in a folder of its own.
