@@ -39,6 +39,7 @@ pub mod lambda;
 pub mod logging;
 pub mod management;
 pub mod metrics;
+mod operations;
 pub mod password;
 pub mod presence;
 pub mod queue;

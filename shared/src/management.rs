@@ -5,24 +5,8 @@ use std::{
     time::Duration,
 };
 
-use aws_runtime::{
-    invocation_id::InvocationIdInterceptor, request_info::RequestInfoInterceptor,
-    service_clock_skew::ServiceClockSkewInterceptor, user_agent::UserAgentInterceptor,
-};
-use aws_sdk_apigatewaymanagement::{
-    Client,
-    config::{
-        BehaviorVersion, Builder, ConfigBag, FrozenLayer, IdentityCache, Intercept, Layer,
-        SharedInterceptor, StalledStreamProtectionConfig,
-        endpoint::{Endpoint, EndpointFuture, Params, ResolveEndpoint},
-        interceptors::BeforeSerializationInterceptorContextRef,
-        retry::RetryConfig,
-        timeout::TimeoutConfig,
-    },
-    error::SdkError,
-    primitives::Blob,
-};
-use aws_smithy_runtime_api::{box_error::BoxError, client::interceptors::disable_interceptor};
+use aws_sdk_apigatewaymanagement::{config::http::HttpResponse, error::SdkError};
+use aws_smithy_runtime_api::client::interceptors::context;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::{sync::Semaphore, time::timeout};
@@ -31,7 +15,7 @@ use crate::{
     aws::Access,
     backoff::Backoff,
     error::{Error, Result, causes},
-    sigv4::SigV4,
+    operations::{Operations, Outcome},
     websocket,
 };
 
@@ -94,9 +78,9 @@ enum Way {
     Call {
         /// `CONNECTIONS_ENDPOINT`, without which each event names the endpoint.
         endpoint: Option<String>,
-        config: Box<Builder>,
-        /// The client of the endpoint used last: it keeps HTTP connections alive.
-        client: Mutex<Option<(String, Client)>>,
+        access: Access,
+        /// The operations at the endpoint used last.
+        operations: Mutex<Option<(String, Arc<Operations>)>>,
     },
     Push(Arc<dyn Push>),
 }
@@ -113,8 +97,7 @@ impl Management {
 
     /// A client of the API at `endpoint`, or of the one that each event names.
     pub fn new(endpoint: Option<String>, access: Access, concurrency: usize) -> Self {
-        let config = Box::new(config(access));
-        Self { way: Way::Call { endpoint, config, client: Mutex::new(None) }, concurrency }
+        Self { way: Way::Call { endpoint, access, operations: Mutex::default() }, concurrency }
     }
 
     /// One that pushes, wherever an event comes from.
@@ -146,87 +129,20 @@ impl Management {
         lacking: &'static str,
     ) -> Result<Connections> {
         let permits = Semaphore::new(self.concurrency);
-        let (endpoint, config, client) = match &self.way {
+        let (endpoint, access, operations) = match &self.way {
             Way::Push(push) => return Ok(Connections { to: To::Push(Arc::clone(push)), permits }),
-            Way::Call { endpoint, config, client } => (endpoint, config, client),
+            Way::Call { endpoint, access, operations } => (endpoint, access, operations),
         };
         let endpoint = endpoint.clone().or_else(named).ok_or_else(|| Error::internal(lacking))?;
-        let mut kept = client.lock().unwrap_or_else(PoisonError::into_inner);
-        let client = match &*kept {
-            Some((of, client)) if *of == endpoint => client.clone(),
+        let mut kept = operations.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_endpoint, operations) = match kept.take() {
+            Some((of, operations)) if of == endpoint => kept.insert((of, operations)),
             _ => {
-                let config = config.as_ref().clone().endpoint_resolver(At::new(&endpoint));
-                let client = Client::from_conf(config.build());
-                *kept = Some((endpoint, client.clone()));
-                client
+                let operations = Arc::new(Operations::new(&endpoint, access));
+                kept.insert((endpoint, operations))
             }
         };
-        Ok(Connections { to: To::Client(client), permits })
-    }
-}
-
-/// What the SDK does around a call, less what it does for callers of every kind, which would be most of its cost: nothing is
-/// looked up that is known, and nothing watched over that is over in a moment. Tries and time limits are ours: a call that is
-/// throttled would keep its place among those in flight while it waits.
-fn config(access: Access) -> Builder {
-    let Access { region, credentials, http } = access;
-    let mut config = Builder::new();
-    // A permanent one is not asked at each step whether it is switched off.
-    config.push_interceptor(SharedInterceptor::permanent(Plain::new()));
-    config
-        .behavior_version(BehaviorVersion::latest())
-        .push_auth_scheme(SigV4::new(region, credentials))
-        .identity_cache(IdentityCache::no_cache())
-        .http_client(http)
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .timeout_config(TimeoutConfig::disabled())
-        .retry_config(RetryConfig::disabled())
-}
-
-/// An endpoint that is known.
-#[derive(Debug)]
-struct At(Endpoint);
-
-impl At {
-    fn new(url: &str) -> Self {
-        Self(Endpoint::builder().url(url.to_owned()).build())
-    }
-}
-
-impl ResolveEndpoint for At {
-    fn resolve_endpoint<'a>(&'a self, _params: &'a Params) -> EndpointFuture<'a> {
-        EndpointFuture::ready(Ok(self.0.clone()))
-    }
-}
-
-/// Leaves out what the SDK tells of itself and its tries in headers, and its comparison of clocks.
-#[derive(Debug)]
-struct Plain(FrozenLayer);
-
-impl Plain {
-    fn new() -> Self {
-        const CAUSE: &str = "nobody reads it";
-        let mut layer = Layer::new("plain");
-        layer.store_put(disable_interceptor::<InvocationIdInterceptor>(CAUSE));
-        layer.store_put(disable_interceptor::<RequestInfoInterceptor>(CAUSE));
-        layer.store_put(disable_interceptor::<ServiceClockSkewInterceptor>(CAUSE));
-        layer.store_put(disable_interceptor::<UserAgentInterceptor>(CAUSE));
-        Self(layer.freeze())
-    }
-}
-
-impl Intercept for Plain {
-    fn name(&self) -> &'static str {
-        "Plain"
-    }
-
-    fn read_before_execution(
-        &self,
-        _context: &BeforeSerializationInterceptorContextRef<'_>,
-        config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        config.push_shared_layer(self.0.clone());
-        Ok(())
+        Ok(Connections { to: To::Call(Arc::clone(operations)), permits })
     }
 }
 
@@ -238,7 +154,7 @@ pub struct Connections {
 }
 
 enum To {
-    Client(Client),
+    Call(Arc<Operations>),
     Push(Arc<dyn Push>),
 }
 
@@ -249,9 +165,9 @@ impl Connections {
     /// none is worth stopping for.
     pub async fn post_all(&self, posts: &[Post]) -> Vec<Delivery> {
         match &self.to {
-            To::Client(client) => {
+            To::Call(operations) => {
                 let of_one = posts.chunk_by(|one, next| one.connection_id == next.connection_id);
-                let deliveries = of_one.map(|posts| self.post_in_turn(client, posts));
+                let deliveries = of_one.map(|posts| self.post_in_turn(operations, posts));
                 join_all(deliveries).await.concat()
             }
             To::Push(push) => push_all(&**push, posts).await,
@@ -272,8 +188,8 @@ impl Connections {
     /// Closes a connection, in the same way.
     pub async fn close(&self, connection_id: &str) -> Delivery {
         let delivery = match &self.to {
-            To::Client(client) => {
-                let call = || client.delete_connection().connection_id(connection_id).send();
+            To::Call(operations) => {
+                let call = || operations.delete(connection_id);
                 self.repeat("close failed", connection_id, call).await
             }
             To::Push(push) => push.close(connection_id),
@@ -295,8 +211,8 @@ impl Connections {
 
     async fn check(&self, connection_id: &str) -> Delivery {
         match &self.to {
-            To::Client(client) => {
-                let call = || client.get_connection().connection_id(connection_id).send();
+            To::Call(operations) => {
+                let call = || operations.get(connection_id);
                 self.repeat("check failed", connection_id, call).await
             }
             To::Push(push) => push.check(connection_id),
@@ -304,13 +220,10 @@ impl Connections {
     }
 
     /// Sends one connection's frames.
-    async fn post_in_turn(&self, client: &Client, posts: &[Post]) -> Vec<Delivery> {
+    async fn post_in_turn(&self, operations: &Operations, posts: &[Post]) -> Vec<Delivery> {
         let mut deliveries = Vec::with_capacity(posts.len());
         for Post { connection_id, frame } in posts {
-            let call = || {
-                let data = Blob::new(frame.to_vec());
-                client.post_to_connection().connection_id(connection_id).data(data).send()
-            };
+            let call = || operations.post(connection_id, frame.to_vec());
             let delivery = self.repeat("post failed", connection_id, call).await;
             deliveries.push(delivery);
             if delivery != Delivery::Sent {
@@ -322,16 +235,12 @@ impl Connections {
     }
 
     /// Makes a call until it is settled, and logs `failure` if it fails for good.
-    async fn repeat<T, E, F>(
+    async fn repeat<F: Future<Output = Outcome>>(
         &self,
         failure: &'static str,
         recipient: &str,
         call: impl Fn() -> F,
-    ) -> Delivery
-    where
-        E: std::error::Error + 'static,
-        F: Future<Output = Result<T, SdkError<E>>>,
-    {
+    ) -> Delivery {
         let mut backoff = BACKOFF;
         loop {
             let permit = self.permits.acquire().await;
@@ -339,7 +248,7 @@ impl Connections {
             let outcome = timeout(CALL_TIME_MAX, Box::pin(call())).await;
             drop(permit);
             let error = match outcome {
-                Ok(Ok(_)) => return Delivery::Sent,
+                Ok(Ok(())) => return Delivery::Sent,
                 Ok(Err(error)) => error,
                 Err(_elapsed) => {
                     tracing::warn!(recipient, error = "no answer in time", "{failure}");
@@ -387,7 +296,7 @@ async fn push_all(push: &dyn Push, posts: &[Post]) -> Vec<Delivery> {
 
 /// What an error of `@connections` comes to. Gone by status: API Gateway has been seen to send 410 without the header that
 /// makes it a `GoneException`. A call that got no answer at all met, most likely, a kept HTTP connection that has died.
-fn delivery_of<E>(error: &SdkError<E>) -> Delivery {
+fn delivery_of(error: &SdkError<context::Error, HttpResponse>) -> Delivery {
     match error.raw_response().map(|response| response.status().as_u16()) {
         Some(410) => Delivery::Gone,
         Some(429 | 500..) => Delivery::Later,

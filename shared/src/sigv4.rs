@@ -42,6 +42,9 @@ pub(crate) struct SigV4 {
 }
 
 impl SigV4 {
+    /// By the name of the SDK's own, whose place it takes.
+    pub(crate) const ID: AuthSchemeId = AuthSchemeId::new("sigv4");
+
     pub(crate) fn new(region: Region, credentials: Credentials) -> Self {
         Self { region, credentials, key: Mutex::default() }
     }
@@ -152,18 +155,16 @@ impl Text {
     }
 }
 
-/// By the name of the SDK's own, whose place it takes.
 impl AuthScheme for SigV4 {
     fn scheme_id(&self) -> AuthSchemeId {
-        AuthSchemeId::new("sigv4")
+        Self::ID
     }
 
-    /// Whose credentials they are need not be found out.
     fn identity_resolver(
         &self,
         resolvers: &dyn GetIdentityResolver,
     ) -> Option<SharedIdentityResolver> {
-        resolvers.identity_resolver(AuthSchemeId::new("noAuth"))
+        resolvers.identity_resolver(Self::ID)
     }
 
     fn signer(&self) -> &dyn Sign {
