@@ -1,10 +1,12 @@
 //! Chromium, driven as a person would: by what is on the page.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
     process::Stdio,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -14,6 +16,7 @@ use fantoccini::{
 };
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -36,6 +39,8 @@ const DRIVER_TRIES_MAX: usize = 5;
 pub struct Chromium {
     driver: Child,
     port: u16,
+    /// Its own, since Chromium leaves things behind in it.
+    temporary: TempDir,
 }
 
 impl Chromium {
@@ -64,8 +69,10 @@ impl Chromium {
 
     /// None if the port that the driver was given for IPv4 is taken on IPv6: then it ends.
     async fn try_start(driver: &Path) -> Option<Self> {
+        let temporary = tempfile::Builder::new().prefix("lambda-chat-").tempdir().unwrap();
         let mut driver = Command::new(driver)
             .arg("--port=0")
+            .env("TMPDIR", temporary.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true)
@@ -81,7 +88,7 @@ impl Chromium {
         };
         // The pipe must stay open: the driver ends when nobody listens.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Some(Self { driver, port })
+        Some(Self { driver, port, temporary })
     }
 
     /// Opens a page in a window of its own.
@@ -130,10 +137,23 @@ impl Drop for Chromium {
             )?;
             driver.read_to_end(&mut Vec::new())
         });
-        if shutdown.is_err() {
-            self.driver.start_kill().ok();
+        shutdown.ok();
+        self.driver.start_kill().ok();
+        // Chromium's processes write what they remember when the driver has long said that they are closed.
+        let began = Instant::now();
+        while is_used(self.temporary.path()) && began.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// Whether a program runs that has this folder for what is temporary, where that can be found out.
+fn is_used(folder: &Path) -> bool {
+    let variable = format!("TMPDIR={}", folder.display());
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter_map(|process| fs::read(process.path().join("environ")).ok())
+        .any(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes()))
 }
 
 /// A browser window.
