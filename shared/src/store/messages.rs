@@ -294,38 +294,33 @@ mod on_postgres {
     use super::{Append, Appended, AppendedRow, CONNECTION_LIFE_MAX, Drafts, UnixMillis, Window};
 
     const STATEMENT: &str = "with author as (
-        select c.username, c.protocol
+        select c.username, c.protocol,
+            case c.protocol when 'chat.v1' then $5 else $4 end as text,
+            case c.protocol when 'chat.v1' then $6 end as client_id
         from connections c join sessions s on s.id = c.session_id
         where c.connection_id = $1 and c.connected_at > $2
             and s.revoked_at is null and s.expires_at > $3
-    ), draft as (
-        select username,
-            case protocol when 'chat.v1' then $5 else $4 end as text,
-            case protocol when 'chat.v1' then $6 end as client_id
-        from author
     ), repeated as (
         select m.id, m.text, m.client_id, m.sent_at
-        from messages m join draft d on d.username = m.username and d.client_id = m.client_id
-        where d.text is not null
+        from messages m join author a on a.username = m.username and a.client_id = m.client_id
+        where a.text is not null
     ), admitted as (
         insert into send_rates (username, sent_lately)
-        select username, $7 from draft where text is not null and $8 > 0
+        select username, $7 from author where text is not null and $8 > 0
         on conflict (username) do update
         set sent_lately = right(send_rates.sent_lately || excluded.sent_lately, $8)
         where length(send_rates.sent_lately) < $8
             or left(right(send_rates.sent_lately, $8), length($7)) <= $9
         returning username
-    ), fresh as (
-        select username, text, client_id from draft
-        where text is not null and not exists (select from repeated)
-            and ($8 = 0 or exists (select from admitted))
     ), numbered as (
         update message_sequence set last_id = last_id + 1
-        where exists (select from fresh)
+        where exists (select from author where text is not null)
+            and not exists (select from repeated)
+            and ($8 = 0 or exists (select from admitted))
         returning last_id
     ), inserted as (
         insert into messages (id, username, text, client_id, sent_at)
-        select n.last_id, f.username, f.text, f.client_id, $3 from numbered n, fresh f
+        select n.last_id, a.username, a.text, a.client_id, $3 from numbered n, author a
         returning id, text, client_id, sent_at
     )
     select a.protocol, a.username, m.id, m.text, m.client_id, m.sent_at,
