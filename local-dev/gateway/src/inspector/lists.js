@@ -31,7 +31,7 @@ export function mountConnections(store) {
     find("#connections-empty").hidden = total > 0;
     const more = find("#connections-more");
     more.hidden = total <= connections.length;
-    setText(more, `and ${total - connections.length} older ones`);
+    setText(more, `and ${total - connections.length} older`);
     reconcile(list, connections, "connection", showConnection);
   };
 }
@@ -76,7 +76,7 @@ export function mountQueues(store) {
 function showQueue(row, queue) {
   const { name, waiting, in_flight: inFlight, delayed, is_dead_letter_queue: isDead } = queue;
   setPart(row, "name", name);
-  setPart(row, "counts", isDead ? `${waiting} dead letters` : `${waiting} wait · ${inFlight} in flight`);
+  setPart(row, "counts", isDead ? `${waiting} dead letter${waiting === 1 ? "" : "s"}` : `${waiting} waiting · ${inFlight} in flight`);
   setPart(row, "delayed", delayed > 0 ? ` · ${delayed} delayed` : "");
   for (const [part, words] of [["redrive", "Redrive: move back the dead letters of"], ["purge", "Purge: delete all messages of"]]) {
     const button = /** @type {HTMLButtonElement} */ (find(`[data-part=${part}]`, row));
