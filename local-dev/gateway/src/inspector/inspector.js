@@ -47,6 +47,8 @@ function sayCounts() {
 }
 
 store.addEventListener("change", draw);
+// The first ones at once, so that nothing moves for them later.
+store.addEventListener("change", sayCounts, { once: true });
 store.addEventListener("feed", () => {
   const status = find("#feed-status");
   status.dataset.state = store.feed;

@@ -182,5 +182,5 @@ function showAssumptions(assumptions) {
 function amount(name, value) {
   if (value === null) return "any";
   if (typeof value === "object") return `${value.per_second.toLocaleString("en")}/s, burst ${value.burst.toLocaleString("en")}`;
-  return /timeout|duration/.test(name) ? `${value} s` : value.toLocaleString("en");
+  return value.toLocaleString("en") + (/timeout|duration/.test(name) ? " s" : "");
 }
