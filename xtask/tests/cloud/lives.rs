@@ -25,14 +25,15 @@ pub const STORIES: &[(&str, fn())] = &[
 pub const OF_BUILT: &[(&str, fn())] =
     &[("one_function_is_deployed_by_itself", one_function_is_deployed_by_itself)];
 
-fn status(steps_pending: u64) -> Value {
+/// What `migrate` answers.
+pub fn status(steps_pending: u64) -> Value {
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
     json!({"steps": 8, "steps_pending": steps_pending, "database": "postgres", "now": u64::try_from(now).unwrap()})
 }
 
 /// Lambda's account settings, which moto doesn't have.
-fn concurrency(site: &Site, count: u32) {
+pub fn concurrency(site: &Site, count: u32) {
     let limits = json!({"ConcurrentExecutions": count, "UnreservedConcurrentExecutions": count});
     let answer = json!({"AccountLimit": limits, "AccountUsage": {}}).to_string();
     site.proxy.inject("/2016-08-19/account-settings", usize::MAX, Fault::Answer(200, answer));

@@ -12,15 +12,23 @@
 )]
 
 mod aws;
+#[expect(dead_code, reason = "of documents, only what they show is of interest here")]
+#[path = "../documents/document.rs"]
+mod document;
 mod errors;
 mod lives;
 mod missing;
+mod operations;
+mod operator;
+mod postgres;
 mod proxy;
 mod site;
 
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::site::root;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -29,9 +37,13 @@ fn main() -> ExitCode {
     let _aws = missing.is_none().then(aws::serve);
     let trials = [lives::STORIES, errors::STORIES, missing::STORIES].into_iter().flatten();
     let trials = trials.map(|(name, story)| trial(name, *story, missing));
+    let of_operations = operations::STORIES
+        .iter()
+        .map(|(name, story)| trial(name, *story, missing.or_else(postgres::missing)));
     let missing = missing.or_else(site::not_built);
     let of_built = lives::OF_BUILT.iter().map(|(name, story)| trial(name, *story, missing));
-    libtest_mimic::run(&arguments, trials.chain(of_built).collect()).exit_code()
+    libtest_mimic::run(&arguments, trials.chain(of_operations).chain(of_built).collect())
+        .exit_code()
 }
 
 fn trial(name: &str, story: fn(), missing: Option<&'static str>) -> Trial {

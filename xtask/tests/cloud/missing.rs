@@ -17,7 +17,7 @@ pub const STORIES: &[(&str, fn())] = &[
 ];
 
 /// A program that says something.
-fn fake(folder: &Path, name: &str, script: &str) {
+pub fn fake(folder: &Path, name: &str, script: &str) {
     fs::create_dir_all(folder).unwrap();
     let path = folder.join(name);
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();

@@ -12,6 +12,7 @@ import sys
 import awscli.clidriver
 from awscli.botocore import loaders
 from awscli.botocore.session import Session
+from awscli.customizations import overridesslcommonname
 
 MESSAGE_BYTES_MAX = 1 << 17
 
@@ -24,8 +25,17 @@ def load():
     loaders.create_loader = functools.lru_cache(loaders.create_loader)
     awscli.clidriver.create_clidriver().create_help_command()
     keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
-    for service in ["cloudformation", "lambda", "s3", "sts"]:
+    # SQS, too, is where AWS_ENDPOINT_URL says.
+    overridesslcommonname.SSL_COMMON_NAMES.clear()
+    for service in ["cloudformation", "dsql", "lambda", "s3", "sts"]:
         Session().create_client(service, "us-east-1", **keys)
+
+
+def token(named):
+    """What version 2 has and version 1 hasn't: a token for Aurora DSQL, by the signer that both come with."""
+    named = dict(zip(named[::2], named[1::2]))
+    client = Session().create_client("dsql", named["--region"])
+    print(client.generate_db_connect_admin_auth_token(named["--hostname"], named["--region"]))
 
 
 def run(call, files):
@@ -35,6 +45,8 @@ def run(call, files):
     os.environ.clear()
     os.environ.update({**FOUND_BY, **call["environment"]})
     os.chdir(call["folder"])
+    if call["arguments"][:2] == ["dsql", "generate-db-connect-admin-auth-token"]:
+        sys.exit(token(call["arguments"][2:]))
     sys.argv = ["aws", *call["arguments"]]
     sys.exit(awscli.clidriver.main())
 

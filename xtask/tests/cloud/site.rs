@@ -95,23 +95,33 @@ pub fn sam_validates(template: &Path, folder: &Path) -> Said {
 /// A program that ends with the test, even if somebody kills the test.
 pub struct Running {
     child: Child,
-    /// Kills the program as soon as nobody holds its standard input any more.
+    /// Ends the program as soon as nobody holds its standard input any more.
     guard: Child,
+    signal: &'static str,
 }
 
 impl Running {
     /// Starts it, and reads on until `find` finds what it says of its address.
     pub fn start(command: &mut Command, find: impl Fn(&str) -> Option<String>) -> (Self, String) {
+        Self::start_for(command, "KILL", find)
+    }
+
+    /// The same of one that has to be told its end by a certain signal.
+    pub fn start_for(
+        command: &mut Command,
+        signal: &'static str,
+        find: impl Fn(&str) -> Option<String>,
+    ) -> (Self, String) {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let guard = Command::new("sh")
-            .args(["-c", r#"cat; kill -9 "$0""#, &child.id().to_string()])
+            .args(["-c", r#"cat; kill -s "$1" "$0""#, &child.id().to_string(), signal])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let running = Self { child, guard };
+        let running = Self { child, guard, signal };
         let found = lines.find_map(|line| find(&line.unwrap())).expect("it says where it listens");
         // Whoever can't write any more stops.
         std::thread::spawn(move || lines.for_each(drop));
@@ -124,7 +134,8 @@ impl Drop for Running {
         // Before the program's number can be another's.
         self.guard.kill().ok();
         self.guard.wait().ok();
-        self.child.kill().ok();
+        let child = self.child.id().to_string();
+        Command::new("kill").args(["-s", self.signal, &child]).status().ok();
         self.child.wait().ok();
     }
 }
@@ -232,6 +243,16 @@ impl Site {
         ureq::post(format!("{}/{path}", self.moto_url)).send_json(body).unwrap();
     }
 
+    /// What moto itself answers, where loading the CLI is not worth it.
+    pub fn asked(&self, service: &str, path: &str) -> Value {
+        let scope = format!("AKIDEXAMPLE/20261127/{REGION}/{service}/aws4_request");
+        let signed =
+            format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
+        let asked = ureq::get(format!("{}/{path}", self.moto_url)).header("authorization", signed);
+        let asked = asked.config().http_status_as_error(false).build();
+        asked.call().unwrap().body_mut().read_json().unwrap()
+    }
+
     pub fn moto_has_functions_without_docker(&self) {
         self.moto("moto-api/config", &json!({"lambda": {"use_docker": false}}));
     }
@@ -257,16 +278,20 @@ impl Site {
         self.folder.path()
     }
 
+    /// The arguments that name the template and the functions.
+    pub fn what_is_deployed(&self) -> [String; 4] {
+        let template = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cloud/template.yaml");
+        let built = self.folder.path().join("built").display().to_string();
+        ["--template".to_owned(), template.to_owned(), "--built".to_owned(), built]
+    }
+
     /// The arguments of every deployment here.
     fn deploy_arguments(&self) -> Vec<String> {
-        let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cloud/template.yaml");
         let set = |key: &str, value: &str| ["--parameter".to_owned(), format!("{key}={value}")];
-        let path = |path: PathBuf| path.display().to_string();
-        let mut arguments: Vec<String> =
-            vec!["deploy".to_owned(), "--template".to_owned(), path(template)];
-        arguments.extend(["--built".to_owned(), path(self.folder.path().join("built"))]);
-        arguments
-            .extend(["--database-url-from".to_owned(), path(self.folder.path().join("database"))]);
+        let mut arguments = vec!["deploy".to_owned()];
+        arguments.extend(self.what_is_deployed());
+        let database = self.folder.path().join("database").display().to_string();
+        arguments.extend(["--database-url-from".to_owned(), database]);
         arguments.extend(set("Page", &self.page));
         arguments.extend(set("Secret", &self.secret));
         arguments
@@ -358,6 +383,8 @@ fn moto(folder: &Path) -> (Running, String) {
     shell.args(["-c", &line]).env("PYTHONUNBUFFERED", "1").env("HOME", folder);
     // Those that AWS has for everybody.
     shell.env("MOTO_IAM_LOAD_MANAGED_POLICIES", "true");
+    // It doesn't know yet that Aurora DSQL is there, too.
+    shell.env("MOTO_ALLOW_NONEXISTENT_REGION", "true");
     Running::start(&mut shell, |line| {
         let address = line.split("Running on ").nth(1)?;
         Some(address.trim().to_owned())

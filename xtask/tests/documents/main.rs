@@ -1,8 +1,8 @@
 //! What documents say, tried: each command of ours has the options that it is shown with, what the README shows a new user is run
 //! as it stands, shell is shell, links lead somewhere.
 //!
-//! Commands that need an account or minutes are run by other tests: `cloud` runs `deploy`, `doctor`, `destroy`, `site` and
-//! `cargo lambda deploy`, the tests `smoke` and `chat` the tasks of these names, `.ci/run` runs `build`, `fuzz` and the tests,
+//! Commands that need an account or minutes are run by other tests: `cloud` runs `deploy`, `doctor`, `destroy`, `site`,
+//! `cargo lambda deploy` and all of `docs/operations.md`, the tests `smoke` and `chat` the tasks of these names, `.ci/run` runs `build`, `fuzz` and the tests,
 //! local-dev's own tests its options.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
