@@ -2,8 +2,8 @@
 //! as it stands, shell is shell, links lead somewhere.
 //!
 //! Commands that need an account or minutes are run by other tests: `cloud` runs `deploy`, `doctor`, `destroy`, `site`,
-//! `cargo lambda deploy` and all of `docs/operations.md`, the tests `smoke` and `chat` the tasks of these names, `.ci/run` runs `build`, `fuzz` and the tests,
-//! local-dev's own tests its options.
+//! `cargo lambda deploy` and all of `docs/operations.md`, the tests `smoke` and `chat` the tasks of these names, bench's own test
+//! `bench --quick`, `.ci/run` runs `build`, `fuzz` and the tests, local-dev's own tests its options.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(unreachable_pub, reason = "nobody uses this crate from outside")]
@@ -15,6 +15,8 @@ mod links;
 mod new_user;
 #[cfg(unix)]
 mod others;
+#[cfg(unix)]
+mod suite;
 
 use std::{
     env::consts::EXE_SUFFIX,
@@ -51,6 +53,18 @@ fn main() -> ExitCode {
             no_local_dev().or_else(|| lacks("bash")).or_else(|| lacks("cargo-lambda")),
             others::one_function_is_tried_by_itself,
         ),
+        #[cfg(unix)]
+        trial(
+            "the_suite_is_run_as_shown",
+            no_local_dev().or_else(|| lacks("bash")),
+            suite::is_run_as_shown,
+        ),
+        #[cfg(unix)]
+        trial(
+            "a_socket_is_posted_to_by_the_aws_cli",
+            no_local_dev().or_else(|| lacks("bash")).or_else(|| lacks("aws")),
+            others::a_socket_is_posted_to,
+        ),
         trial("extending_the_chat_is_done_as_written", lacks("git"), extending::is_followed),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
@@ -73,6 +87,7 @@ fn lacks(program: &'static str) -> Option<&'static str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_there = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
     let hint = match program {
+        "aws" => "needs the AWS CLI: pip install awscli",
         "cargo-lambda" => "needs cargo-lambda: pip install cargo-lambda",
         "curl" => "needs curl",
         "git" => "needs git",

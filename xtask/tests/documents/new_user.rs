@@ -30,6 +30,8 @@ impl Running {
             .args(["--port", "0", "--static-dir"])
             .arg(root().join("static"))
             .current_dir(&folder)
+            // Hashing takes its time on purpose, which is of no use here.
+            .env("BCRYPT_COST", "4")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -91,10 +93,17 @@ pub fn follows_the_readme() {
     let token = tokens["access_token"].as_str().unwrap();
     let authorized = [("ACCESS_TOKEN", token)];
     assert_eq!(chat.run(command("curl -s localhost:3000/auth/messages"), &authorized), "[]");
+    let present = chat.run(command("curl -s localhost:3000/auth/presence"), &authorized);
+    assert_eq!(present, r#"{"count":0,"users":[]}"#);
 
     for told in ["cargo run -- --help", "cargo xtask deploy --dry-run"] {
         succeeds(command(told));
     }
+    let cost = Document::read(&root().join("docs/cost.md"));
+    let reckoned = cost.blocks.iter().filter(|(language, _)| language == "sh");
+    let reckoned: Vec<&str> = reckoned.flat_map(|(_, block)| block.lines()).collect();
+    assert!(!reckoned.is_empty(), "docs/cost.md shows nothing");
+    reckoned.into_iter().for_each(succeeds);
     for page in ["/", "/_local"] {
         let shown = chat.run(&format!("curl -sSf http://127.0.0.1:3000{page}"), &[]);
         assert!(shown.contains("<title>"), "{page}: {shown}");

@@ -98,3 +98,16 @@ pub fn one_function_is_tried_by_itself() {
     let tokens = chat.run(&format!("curl -sSf localhost:3000/auth/login --json '{account}'"), &[]);
     assert!(tokens.contains("access_token"), "{tokens}");
 }
+
+/// To one that is gone, so the command itself, its keys and its file are right if that is what it says.
+pub fn a_socket_is_posted_to() {
+    let chat = Running::start();
+    let document = Document::read(&root().join("docs/local-dev.md"));
+    let has_it = |block: &&String| block.contains("post-to-connection");
+    let block = document.blocks.iter().map(|(_, block)| block).find(has_it).unwrap();
+    std::fs::write(chat.folder.path().join("hello.txt"), "hello").unwrap();
+    let mut bash = shell(&block.replace(":3000", &format!(":{}", chat.port)));
+    let output = bash.current_dir(&chat.folder).env("ID", "QkT3rfHsDoECHlw=").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("GoneException") && said.contains("PostToConnection"), "{said}");
+}
