@@ -1,13 +1,14 @@
 //! docs/extending.md, followed to the letter on a copy of this repository, whose tests must pass then.
 
 use std::{
+    env::consts::EXE_SUFFIX,
     fs,
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use crate::{document::Document, root, without_cargos_own};
+use crate::{document::Document, new_user::Running, root, without_cargos_own};
 
 /// What the compiler has made of others' crates is the same in the copy.
 const SHARED: [&str; 3] = [".fingerprint", "build", "deps"];
@@ -37,13 +38,37 @@ pub fn is_followed() {
         // Of the whole workspace, or dependencies would be compiled anew with fewer features.
         .args(["test", "--offline", "--workspace", "--test", "chat", "--", "sqlite::edits::"])
         .current_dir(&copy)
-        .env("CARGO_TARGET_DIR", target)
+        .env("CARGO_TARGET_DIR", &target)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&tested.stdout);
     let problem = String::from_utf8_lossy(&tested.stderr);
     assert!(tested.status.success(), "{said}\n{problem}");
     assert!(said.contains("3 passed"), "{said}\n{problem}");
+    is_tried(&document, &target);
+}
+
+/// Whoever has followed it edits a message.
+fn is_tried(document: &Document, target: &Path) {
+    let lines = |document: &Document| -> Vec<String> {
+        let shell = document.blocks.iter().filter(|(language, _)| language == "sh");
+        shell.flat_map(|(_, block)| block.lines()).map(str::to_owned).collect()
+    };
+    let readme = lines(&Document::read(&root().join("README.md")));
+    let command = |lines: &[String], of: &str| {
+        lines.iter().find(|line| line.contains(of)).expect("it is shown").clone()
+    };
+    let profile = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap().file_name().unwrap();
+    let chat = Running::of(&target.join(profile).join(format!("local-dev{EXE_SUFFIX}")));
+    chat.run(&command(&readme, "/auth/register"), &[]);
+    let tokens = chat.run(&command(&readme, "/auth/login"), &[]);
+    let tokens: serde_json::Value = serde_json::from_str(&tokens).unwrap();
+    let token = [("ACCESS_TOKEN", tokens["access_token"].as_str().unwrap())];
+    let talk = format!("echo Hello | {} chat --user alice", env!("CARGO_BIN_EXE_xtask"));
+    chat.run(&format!("{talk} --url http://127.0.0.1:3000"), &[("CHAT_PASSWORD", "correct horse")]);
+    chat.run(&command(&lines(document), "-X PUT"), &token);
+    let messages = chat.run(&command(&readme, "/auth/messages"), &token);
+    assert!(messages.contains("Hello, world!"), "{messages}");
 }
 
 /// Copies what is, or may be, committed.
