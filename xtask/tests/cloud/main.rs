@@ -35,15 +35,18 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(3);
     let missing = site::missing();
     let _aws = missing.is_none().then(aws::serve);
-    let trials = [lives::STORIES, errors::STORIES, missing::STORIES].into_iter().flatten();
-    let trials = trials.map(|(name, story)| trial(name, *story, missing));
-    let of_operations = operations::STORIES
-        .iter()
-        .map(|(name, story)| trial(name, *story, missing.or_else(postgres::missing)));
-    let missing = missing.or_else(site::not_built);
-    let of_built = lives::OF_BUILT.iter().map(|(name, story)| trial(name, *story, missing));
-    libtest_mimic::run(&arguments, trials.chain(of_operations).chain(of_built).collect())
-        .exit_code()
+    let all = |stories: &[(&'static str, fn())], missing| {
+        stories.iter().map(move |(name, story)| trial(name, *story, missing)).collect::<Vec<_>>()
+    };
+    // The longest first.
+    let trials = [
+        all(operations::STORIES, missing.or_else(postgres::missing)),
+        all(lives::STORIES, missing),
+        all(errors::STORIES, missing),
+        all(missing::STORIES, missing),
+        all(lives::OF_BUILT, missing.or_else(site::not_built)),
+    ];
+    libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
 
 fn trial(name: &str, story: fn(), missing: Option<&'static str>) -> Trial {
