@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Lines, Write},
+    path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
@@ -13,7 +14,7 @@ use crate::{
     site::{Site, program, root},
 };
 
-/// Every host is this machine. Aurora DSQL's takes a token that was made for it, and its database is one of the cluster's name here.
+/// Every host is this machine. One of Aurora DSQL takes a token that was made for it, and its database has the cluster's name here.
 const PSQL: &str = r#"
 case $2 in
 *.dsql.*.on.aws)
@@ -29,7 +30,7 @@ pub struct Operator {
     bash: Child,
     input: Option<ChildStdin>,
     output: Lines<BufReader<ChildStdout>>,
-    folder: std::path::PathBuf,
+    folder: PathBuf,
     /// What the document shows that has not been typed yet.
     left: Vec<String>,
 }

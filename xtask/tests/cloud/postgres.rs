@@ -1,5 +1,5 @@
-//! A PostgreSQL server for a story: in a folder of its own, on a free port, gone with the story. It stands for those of Aurora DSQL,
-//! which take TLS only, and for one elsewhere, which takes a password.
+//! A PostgreSQL server for a story: in a folder of its own, on a free port, gone with the story. It stands for those of Aurora
+//! DSQL, which take TLS only, and for one elsewhere, which takes a password.
 
 use std::{
     fs,

@@ -108,6 +108,12 @@ pub fn follows_the_readme() {
         let shown = chat.run(&format!("curl -sSf http://127.0.0.1:3000{page}"), &[]);
         assert!(shown.contains("<title>"), "{page}: {shown}");
     }
+    // Within the lines of another document.
+    let local_dev = Document::read(&root().join("docs/local-dev.md"));
+    let asked = local_dev.spans.iter().filter(|span| span.contains("localhost:3000"));
+    let asked: Vec<String> =
+        asked.map(|command| chat.run(&format!("{command} -sSf"), &[])).collect();
+    assert_eq!(asked.len(), 2, "{asked:?}");
     // What the README says is left in the folder.
     for file in ["chat.db", "chat.db.jwt-secret"] {
         assert!(chat.folder.path().join(file).is_file(), "{file}");
