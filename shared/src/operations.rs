@@ -1,15 +1,10 @@
 //! The operations of API Gateway's `@connections` API, as the SDK has them.
 
-use std::borrow::Cow;
-
 use aws_runtime::recursion_detection::RecursionDetectionInterceptor;
 use aws_sdk_apigatewaymanagement::{
     config::{
-        FrozenLayer, IdentityCache, Layer, RuntimeComponentsBuilder, RuntimePlugin,
-        SharedInterceptor,
-        endpoint::{Endpoint, EndpointFuture},
-        http::HttpResponse,
-        timeout::TimeoutConfig,
+        IdentityCache, Layer, RuntimeComponentsBuilder, RuntimePlugin, SharedInterceptor,
+        http::HttpResponse, timeout::TimeoutConfig,
     },
     error::{BuildError, SdkError},
     operation::{
@@ -20,15 +15,16 @@ use aws_sdk_apigatewaymanagement::{
     primitives::Blob,
 };
 use aws_smithy_runtime::client::{
-    identity::no_auth::NoAuthIdentityResolver, orchestrator::invoke,
+    identity::no_auth::NoAuthIdentityResolver,
+    orchestrator::{endpoints::StaticUriEndpointResolver, invoke},
     retries::strategy::NeverRetryStrategy,
 };
 use aws_smithy_runtime_api::client::{
     auth::static_resolver::StaticAuthSchemeOptionResolver,
-    endpoint::{EndpointResolverParams, ResolveEndpoint},
+    endpoint::EndpointResolverParams,
     identity::SharedIdentityResolver,
     interceptors::context::{Error, Input},
-    runtime_plugin::{RuntimePlugins, StaticRuntimePlugin},
+    runtime_plugin::{RuntimePlugins, SharedRuntimePlugin, StaticRuntimePlugin},
 };
 
 use crate::{aws::Access, sigv4::SigV4};
@@ -51,7 +47,7 @@ pub(crate) struct Operations {
 impl Operations {
     /// On the connections of the API at `endpoint`, a URL.
     pub(crate) fn new(endpoint: &str, access: &Access) -> Self {
-        let caller = Caller::new(endpoint, access);
+        let caller = caller(endpoint, access);
         let operation = |operation: &dyn RuntimePlugin| {
             let own = StaticRuntimePlugin::new()
                 .with_config(operation.config().expect("each says how it is written and read"));
@@ -97,56 +93,25 @@ async fn call(
 }
 
 /// What all operations have in common: whom they reach, who signs them, and what sends them.
-#[derive(Clone, Debug)]
-struct Caller {
-    config: FrozenLayer,
-    components: RuntimeComponentsBuilder,
-}
-
-impl Caller {
-    fn new(endpoint: &str, Access { region, credentials, http }: &Access) -> Self {
-        let mut config = Layer::new("caller");
-        config.store_put(TimeoutConfig::disabled());
-        config.store_put(EndpointResolverParams::new(()));
-        let signer = SigV4::new(region.clone(), credentials.clone());
-        let schemes = StaticAuthSchemeOptionResolver::new(vec![SigV4::ID]);
-        // Says in a header whose invocation calls, by which AWS finds functions that call themselves without end.
-        let caller = SharedInterceptor::permanent(RecursionDetectionInterceptor::new());
-        let components = RuntimeComponentsBuilder::new("caller")
-            .with_http_client(Some(http.clone()))
-            .with_endpoint_resolver(Some(At(Endpoint::builder().url(endpoint.to_owned()).build())))
-            .with_auth_scheme_option_resolver(Some(schemes))
-            .with_auth_scheme(signer)
-            .with_identity_cache(Some(IdentityCache::no_cache()))
-            .with_identity_resolver(
-                SigV4::ID,
-                SharedIdentityResolver::new(NoAuthIdentityResolver::new()),
-            )
-            .with_retry_strategy(Some(NeverRetryStrategy::new()))
-            .with_interceptor(caller);
-        Self { config: config.freeze(), components }
-    }
-}
-
-impl RuntimePlugin for Caller {
-    fn config(&self) -> Option<FrozenLayer> {
-        Some(self.config.clone())
-    }
-
-    fn runtime_components(
-        &self,
-        _: &RuntimeComponentsBuilder,
-    ) -> Cow<'_, RuntimeComponentsBuilder> {
-        Cow::Borrowed(&self.components)
-    }
-}
-
-/// An endpoint that is known.
-#[derive(Debug)]
-struct At(Endpoint);
-
-impl ResolveEndpoint for At {
-    fn resolve_endpoint<'a>(&'a self, _params: &'a EndpointResolverParams) -> EndpointFuture<'a> {
-        EndpointFuture::ready(Ok(self.0.clone()))
-    }
+fn caller(endpoint: &str, Access { region, credentials, http }: &Access) -> SharedRuntimePlugin {
+    let mut config = Layer::new("caller");
+    config.store_put(TimeoutConfig::disabled());
+    config.store_put(EndpointResolverParams::new(()));
+    let signer = SigV4::new(region.clone(), credentials.clone());
+    let schemes = StaticAuthSchemeOptionResolver::new(vec![SigV4::ID]);
+    let nobody = SharedIdentityResolver::new(NoAuthIdentityResolver::new());
+    // Says in a header whose invocation calls, by which AWS finds functions that call themselves without end.
+    let caller = SharedInterceptor::permanent(RecursionDetectionInterceptor::new());
+    let components = RuntimeComponentsBuilder::new("caller")
+        .with_http_client(Some(http.clone()))
+        .with_endpoint_resolver(Some(StaticUriEndpointResolver::uri(endpoint)))
+        .with_auth_scheme_option_resolver(Some(schemes))
+        .with_auth_scheme(signer)
+        .with_identity_cache(Some(IdentityCache::no_cache()))
+        .with_identity_resolver(SigV4::ID, nobody)
+        .with_retry_strategy(Some(NeverRetryStrategy::new()))
+        .with_interceptor(caller);
+    SharedRuntimePlugin::new(
+        StaticRuntimePlugin::new().with_config(config.freeze()).with_runtime_components(components),
+    )
 }
