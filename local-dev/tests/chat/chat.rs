@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
@@ -301,13 +302,25 @@ async fn a_post_that_hangs_is_given_up_and_harms_nobody(mut world: World) {
 
 async fn a_client_that_does_not_read_holds_up_nobody(world: World) {
     let (alice, bob) = (world.user("alice").await, world.user("bob").await);
-    let mut reader = world.connect(&alice).await;
     let _deaf = world.connect(&bob).await;
-    let long = "🦀".repeat(4096);
-    for number in 1..=600 {
-        reader.say(&long, &number.to_string()).await;
-        assert_eq!(reader.next_frame().await["id"], number);
+    let deaf = format!("/ws/@connections/{}", world.connection_ids().await[0]);
+    let mut reader = world.connect(&alice).await;
+    // More than the gateway and the system keep for a client.
+    let filler = "x".repeat(128 * 1024);
+    let post = async || world.http.request(Method::POST, &deaf).body(filler.clone()).send().await;
+    let mut posts = 0;
+    while post().await.unwrap().status() == StatusCode::OK {
+        posts += 1;
+        assert!(posts < 1000, "the gateway keeps all");
     }
+    // Few enough for the functions that try again for a while to be within the account's concurrency.
+    let long = "🦀".repeat(4096);
+    for number in 1..=60 {
+        reader.say(&long, &number.to_string()).await;
+        let frame = reader.next_frame().await;
+        assert_eq!(frame["id"], number, "{frame}");
+    }
+    assert_eq!(post().await.unwrap().status(), StatusCode::TOO_MANY_REQUESTS);
 }
 
 async fn a_connection_without_a_row_is_closed(world: World) {
