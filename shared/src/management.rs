@@ -234,7 +234,9 @@ impl Connections {
         deliveries
     }
 
-    /// Makes a call until it is settled, and logs `failure` if it fails for good.
+    /// Makes a call until it is settled, and logs `failure` if it fails for good. A call that is throttled keeps its place among
+    /// those in flight for the first, shortest wait: so fewer are made while API Gateway takes no more. For any longer one
+    /// the others go on, since a slow client is answered 429 as well.
     async fn repeat<F: Future<Output = Outcome>>(
         &self,
         failure: &'static str,
@@ -242,11 +244,16 @@ impl Connections {
         call: impl Fn() -> F,
     ) -> Delivery {
         let mut backoff = BACKOFF;
+        let mut is_first = true;
+        let mut kept = None;
         loop {
-            let permit = self.permits.acquire().await;
+            let permit = match kept.take() {
+                Some(permit) => permit,
+                None => self.permits.acquire().await,
+            };
             // In a box, so that who waits for a permit takes little room.
             let outcome = timeout(CALL_TIME_MAX, Box::pin(call())).await;
-            drop(permit);
+            kept = std::mem::take(&mut is_first).then_some(permit);
             let error = match outcome {
                 Ok(Ok(())) => return Delivery::Sent,
                 Ok(Err(error)) => error,
@@ -307,10 +314,20 @@ fn delivery_of(error: &SdkError<context::Error, HttpResponse>) -> Delivery {
 
 #[cfg(test)]
 mod tests {
+    use aws_smithy_runtime_api::{
+        client::{
+            http::{
+                HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
+                http_client_fn,
+            },
+            orchestrator::HttpRequest,
+        },
+        http::StatusCode,
+    };
     use tokio::time::Instant;
 
     use super::*;
-    use crate::invocation::Invocation;
+    use crate::{aws::Trust, invocation::Invocation};
 
     /// Connections that are called by what becomes of posts to them: `gone`, `failed`, or the number of tries that they take.
     #[derive(Default)]
@@ -399,5 +416,42 @@ mod tests {
         let (_, connections) = connections();
         let ids = ["0", "gone", "failed", "1"].map(str::to_owned).to_vec();
         assert_eq!(connections.gone_among(ids).await, ["gone"]);
+    }
+
+    /// API Gateway, which throttles every post to the connection `slow`.
+    #[derive(Clone, Debug, Default)]
+    struct Throttle {
+        /// Whose posts came, in their order.
+        posts: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl HttpConnector for Throttle {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let id = request.uri().rsplit('/').next().unwrap().to_owned();
+            let status = if id == "slow" { 429 } else { 200 };
+            self.posts.lock().unwrap().push(id);
+            let status = StatusCode::try_from(status).unwrap();
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(status, "".into())))
+        }
+    }
+
+    impl Throttle {
+        fn client(&self) -> SharedHttpClient {
+            let connector = SharedHttpConnector::new(self.clone());
+            http_client_fn(move |_, _| connector.clone())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_throttled_keeps_its_place_for_one_wait_and_then_holds_up_nobody() {
+        let throttle = Throttle::default();
+        let access = Access { http: throttle.client(), ..Access::new(None, None, Trust::Amazon) };
+        let endpoint = Some("https://api.example.com/ws".to_owned());
+        let connections = Management::new(endpoint, access, 1).client().unwrap();
+        let deliveries = connections.post_all(&posts(&["slow", "one", "other"])).await;
+        assert_eq!(deliveries, [Delivery::Failed, Delivery::Sent, Delivery::Sent]);
+        let posts = throttle.posts.lock().unwrap().clone();
+        assert_eq!(posts[..4], ["slow", "slow", "one", "other"]);
+        assert_eq!(posts[4..], ["slow"; 6]);
     }
 }

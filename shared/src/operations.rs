@@ -37,7 +37,7 @@ pub(crate) type Outcome = Result<(), SdkError<Error, HttpResponse>>;
 /// The SDK's own `Client` puts an operation together anew at each call, out of parts for callers of every kind, which takes
 /// longer than the call. Here its parts that write, send and read are put together once, and nothing is looked up that is
 /// known, nor watched over that is over in a moment. Tries and time limits are the caller's: a call that is throttled would
-/// keep its place among those in flight while it waits.
+/// keep its place among those in flight for all of its waits.
 pub(crate) struct Operations {
     post: RuntimePlugins,
     get: RuntimePlugins,
