@@ -195,7 +195,9 @@ impl Plan {
         let compiled = self.functions.as_deref().zip(postgres.as_ref());
         match (&self.functions, &compiled) {
             (None, _) | (_, Some(_)) => {}
-            (Some(_), None) => results.skipped.push(postgres::REMEDY.to_owned()),
+            (Some(_), None) => {
+                results.skipped.push(format!("compiled functions: {}", pg_cluster::REMEDY));
+            }
         }
         if let Some((folder, postgres)) = compiled {
             let mut functions = runtime.block_on(Functions::new(folder, &self.hello, postgres))?;

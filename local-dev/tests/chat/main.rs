@@ -303,7 +303,7 @@ fn trial(story: &Story, database: &str, backend: Option<Backend>) -> Trial {
         Needs::Axe if !browser_access::axe_installed() => Some(browser_access::AXE_HINT),
         Needs::Node if !modules::node_installed() => Some(modules::HINT),
         Needs::Queue if support::sqs::installed().is_none() => Some(support::sqs::HINT),
-        _ if backend.is_none() => Some(support::postgres::HINT),
+        _ if backend.is_none() => Some(pg_cluster::REMEDY),
         _ if runs_bootstraps && compiled::directory().is_none() => Some(compiled::HINT),
         _ if (runs_bootstraps || story.needs == Needs::FakeTime)
             && compiled::fake_time_library().is_none() =>

@@ -46,7 +46,7 @@ impl Operator {
     pub fn of(site: &Site, postgres: &Postgres) -> Self {
         let programs = site.folder().join("programs");
         let psql = program("psql", "no-venv").unwrap();
-        let port = postgres.port;
+        let port = postgres.port();
         let exec = format!("PGHOSTADDR=127.0.0.1 PGPORT={port} exec {} \"$@\"", psql.display());
         fake(&programs, "psql", &format!("{PSQL}\n{exec}"));
         // Cargo would build xtask anew; a deployment takes what moto can hold of the template.

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::support::{
     World,
-    postgres::{self, Postgres},
+    postgres::Postgres,
     process::{Launch, Process},
     proxy::Proxy,
     room::{Room, User},
@@ -46,7 +46,7 @@ impl Place {
         let mut servers = Vec::new();
         if is_postgres {
             for _ in 0..parallel {
-                servers.push(Postgres::start_own().await.expect(postgres::HINT));
+                servers.push(Postgres::start_own().await.expect(pg_cluster::REMEDY));
             }
         }
         Self {

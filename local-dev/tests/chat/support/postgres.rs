@@ -2,19 +2,13 @@
 //! port, gone with the suite. `TEST_DATABASE_URL` names one to use instead.
 
 use std::{
-    net::TcpListener,
-    os::unix::process::CommandExt,
-    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
+use pg_cluster::Cluster;
 use sqlx::{Connection, Executor, PgConnection};
-use tempfile::TempDir;
-
-/// How to get what is missing.
-pub const HINT: &str = "needs PostgreSQL 15 or newer: apt-get install postgresql";
 
 /// The server trusts everybody and asks nobody for it; it is here to be looked for where it must not be.
 const PASSWORD: &str = "the-database-password-of-the-tests";
@@ -29,11 +23,7 @@ pub struct Postgres {
 
 /// A server of the suite's own.
 struct Server {
-    program: PathBuf,
-    /// User and group that it runs as.
-    owner: Option<(u32, u32)>,
-    port: u16,
-    directory: TempDir,
+    cluster: Cluster,
     process: Child,
     /// Whether it has been told to end, so has to be started again.
     is_ending: bool,
@@ -58,30 +48,9 @@ impl Postgres {
 
     /// Starts a server that nobody else uses. `None` when PostgreSQL is not installed.
     pub async fn start_own() -> Option<Self> {
-        let bin = installed()?;
-        let directory = tempfile::Builder::new().prefix("lambda-chat-pg-").tempdir().unwrap();
-        let owner = unprivileged_user(directory.path());
-        let data = directory.path().join("data");
-        let mut initdb = Command::new(bin.join("initdb"));
-        let initdb = run_as(&mut initdb, owner)
-            .args([
-                "--auth=trust",
-                "--username=postgres",
-                "--no-sync",
-                "--encoding=UTF8",
-                "--locale=C.UTF-8",
-                "-D",
-            ])
-            .arg(&data)
-            .current_dir(directory.path())
-            .output()
-            .unwrap();
-        assert!(initdb.status.success(), "{}", String::from_utf8_lossy(&initdb.stderr));
-
-        let port = free_port();
-        let program = bin.join("postgres");
-        let process = serve(&program, owner, port, directory.path());
-        let server = Server { program, owner, port, directory, process, is_ending: false };
+        let cluster = Cluster::create().unwrap()?;
+        let (port, process) = (cluster.port(), serve(&cluster));
+        let server = Server { cluster, process, is_ending: false };
         let url = format!("postgres://postgres:{PASSWORD}@127.0.0.1:{port}/postgres");
         let postgres = Self { url, databases: AtomicU32::new(0), server: Some(server) };
         postgres.wait_until_up().await;
@@ -103,8 +72,7 @@ impl Postgres {
             while server.process.try_wait().unwrap().is_none() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            let Server { program, owner, port, directory, .. } = server;
-            server.process = serve(program, *owner, *port, directory.path());
+            server.process = serve(&server.cluster);
             server.is_ending = false;
         }
         self.wait_until_up().await;
@@ -150,63 +118,6 @@ fn signal(server: &Child, signal: &str) {
     Command::new("kill").args([signal, &server.id().to_string()]).status().unwrap();
 }
 
-fn run_as(command: &mut Command, owner: Option<(u32, u32)>) -> &mut Command {
-    if let Some((user, group)) = owner {
-        command.uid(user).gid(group);
-    }
-    command.stdin(Stdio::null())
-}
-
-fn serve(program: &Path, owner: Option<(u32, u32)>, port: u16, directory: &Path) -> Child {
-    run_as(&mut Command::new(program), owner)
-        .args(["-h", "127.0.0.1", "-p", &port.to_string()])
-        .args(["-c", "fsync=off", "-c", "max_connections=300", "-k"])
-        .arg(directory)
-        .arg("-D")
-        .arg(directory.join("data"))
-        .current_dir(directory)
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-/// The directory of the newest server's programs.
-fn installed() -> Option<PathBuf> {
-    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut versions: Vec<(u32, PathBuf)> = debian
-        .filter_map(|entry| {
-            Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin")))
-        })
-        .filter(|(version, bin)| *version >= 15 && bin.join("initdb").exists())
-        .collect();
-    versions.sort();
-    let on_path = || {
-        let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path)
-            .find(|bin| bin.join("initdb").exists() && bin.join("postgres").exists())
-    };
-    versions.pop().map(|(_, bin)| bin).or_else(on_path)
-}
-
-/// PostgreSQL refuses to run as root: then it runs as whoever owns its files, or as nobody.
-fn unprivileged_user(directory: &Path) -> Option<(u32, u32)> {
-    use std::os::unix::fs::{MetadataExt, chown};
-    if std::fs::metadata(directory).unwrap().uid() != 0 {
-        return None;
-    }
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
-    let (user, group) = ["postgres", "nobody"]
-        .iter()
-        .find_map(|name| {
-            let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
-            let mut numbers = line.split(':').skip(2);
-            Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-        })
-        .expect("there is a user postgres or nobody");
-    chown(directory, Some(user), Some(group)).unwrap();
-    Some((user, group))
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+fn serve(cluster: &Cluster) -> Child {
+    cluster.server().stderr(Stdio::null()).spawn().unwrap()
 }
