@@ -22,7 +22,7 @@ use shared::clock::{Clock, UnixMillis};
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::{
     net::TcpListener,
-    sync::mpsc::{UnboundedSender, unbounded_channel},
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -114,10 +114,12 @@ impl Chat {
         Ok(())
     }
 
-    async fn serve(&self, id: String, socket: WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>) {
+    async fn serve(
+        &self,
+        mut waiting: UnboundedReceiver<Utf8Bytes>,
+        socket: WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>,
+    ) {
         let (mut sink, mut stream) = socket.split();
-        let (sender, mut waiting) = unbounded_channel();
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), sender);
         let writer = tokio::spawn(async move {
             while let Some(frame) = waiting.recv().await {
                 let mut sent = sink.feed(Message::Text(frame)).await;
@@ -137,9 +139,14 @@ impl Chat {
                 break;
             }
         }
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         writer.abort();
-        self.forget(&id).await.ok();
+    }
+
+    /// Takes somebody in, for whom what is said from now on waits.
+    fn admit(&self, id: &str) -> UnboundedReceiver<Utf8Bytes> {
+        let (sender, waiting) = unbounded_channel();
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), sender);
+        waiting
     }
 
     async fn remember(&self, id: &str) -> Result<(), Failure> {
@@ -152,6 +159,7 @@ impl Chat {
     }
 
     async fn forget(&self, id: &str) -> Result<(), Failure> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         sqlx::query("delete from connections where connection_id = $1")
             .bind(id)
             .execute(&mut *self.writer.lock().await)
@@ -177,14 +185,17 @@ async fn upgrade(
     let accept = derive_accept_key(key.as_bytes());
     let id = format!("{:032x}", rand::random::<u128>());
     chat.remember(&id).await.map_err(|_failed| StatusCode::SERVICE_UNAVAILABLE)?;
+    // Whoever knows of the upgrade misses nothing.
+    let waiting = chat.admit(&id);
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         if let Ok(upgraded) = upgraded.await {
             let io = TokioIo::new(upgraded);
             let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
             let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-            chat.serve(id, socket).await;
+            chat.serve(waiting, socket).await;
         }
+        chat.forget(&id).await.ok();
     });
     let response = Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)
