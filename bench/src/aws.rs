@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -27,7 +27,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{sync::Notify, time::sleep};
 
-use crate::to_f64;
+use crate::{lock, to_f64};
 
 /// A bucket that fills at a rate, up to the burst.
 #[derive(Debug)]
@@ -302,10 +302,6 @@ fn messages_of(frame: &[u8]) -> u32 {
 fn response(status: u16, body: &str) -> HttpResponse {
     let status = StatusCode::try_from(status).expect("it is a status");
     HttpResponse::new(status, SdkBody::from(body))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use axum::{
@@ -33,7 +33,7 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::Failure;
+use crate::{Failure, lock};
 
 /// The tables that it needs of the chat's, in the same form.
 const SCHEMA: &str = "
@@ -107,7 +107,7 @@ impl Chat {
         .fetch_one(&mut *writer)
         .await?;
         let frame: Utf8Bytes = frame(id, text, now).into();
-        for peer in self.peers.lock().unwrap_or_else(PoisonError::into_inner).values() {
+        for peer in lock(&self.peers).values() {
             // Who is gone is forgotten by its own task.
             peer.send(frame.clone()).ok();
         }
@@ -143,23 +143,19 @@ impl Chat {
     }
 
     /// Takes somebody in, for whom what is said from now on waits.
-    fn admit(&self, id: &str) -> UnboundedReceiver<Utf8Bytes> {
-        let (sender, waiting) = unbounded_channel();
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), sender);
-        waiting
-    }
-
-    async fn remember(&self, id: &str) -> Result<(), Failure> {
+    async fn remember(&self, id: &str) -> Result<UnboundedReceiver<Utf8Bytes>, Failure> {
         sqlx::query("insert into connections (connection_id, connected_at) values ($1, $2)")
             .bind(id)
             .bind(Clock::system().now())
             .execute(&mut *self.writer.lock().await)
             .await?;
-        Ok(())
+        let (sender, waiting) = unbounded_channel();
+        lock(&self.peers).insert(id.to_owned(), sender);
+        Ok(waiting)
     }
 
     async fn forget(&self, id: &str) -> Result<(), Failure> {
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        lock(&self.peers).remove(id);
         sqlx::query("delete from connections where connection_id = $1")
             .bind(id)
             .execute(&mut *self.writer.lock().await)
@@ -184,9 +180,8 @@ async fn upgrade(
     let key = request.headers().get("sec-websocket-key").ok_or(StatusCode::BAD_REQUEST)?;
     let accept = derive_accept_key(key.as_bytes());
     let id = format!("{:032x}", rand::random::<u128>());
-    chat.remember(&id).await.map_err(|_failed| StatusCode::SERVICE_UNAVAILABLE)?;
-    // Whoever knows of the upgrade misses nothing.
-    let waiting = chat.admit(&id);
+    // Before the answer: whoever knows of the upgrade misses nothing.
+    let waiting = chat.remember(&id).await.map_err(|_failed| StatusCode::SERVICE_UNAVAILABLE)?;
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         if let Ok(upgraded) = upgraded.await {

@@ -28,6 +28,7 @@ use std::{
     io::{Write, stderr, stdout},
     path::PathBuf,
     process::{Command, ExitCode},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -193,11 +194,8 @@ impl Plan {
         }
         let postgres = runtime.block_on(Postgres::start())?;
         let compiled = self.functions.as_deref().zip(postgres.as_ref());
-        match (&self.functions, &compiled) {
-            (None, _) | (_, Some(_)) => {}
-            (Some(_), None) => {
-                results.skipped.push(format!("compiled functions: {}", pg_cluster::REMEDY));
-            }
+        if self.functions.is_some() && compiled.is_none() {
+            results.skipped.push(format!("compiled functions: {}", pg_cluster::REMEDY));
         }
         if let Some((folder, postgres)) = compiled {
             let mut functions = runtime.block_on(Functions::new(folder, &self.hello, postgres))?;
@@ -259,6 +257,11 @@ fn program() -> Result<Command, Failure> {
 #[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^53")]
 fn to_f64(count: usize) -> f64 {
     count as f64
+}
+
+/// What a mutex guards, also after somebody has panicked with it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tells whoever has started this.

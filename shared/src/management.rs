@@ -234,9 +234,9 @@ impl Connections {
         deliveries
     }
 
-    /// Makes a call until it is settled, and logs `failure` if it fails for good. A call that is throttled keeps its place among
-    /// those in flight for the first, shortest wait: so fewer are made while API Gateway takes no more. For any longer one
-    /// the others go on, since a slow client is answered 429 as well.
+    /// Makes a call until it is settled, and logs `failure` if it fails for good. A call that comes again keeps its place
+    /// among those in flight for the first, shortest wait: so fewer are made while API Gateway takes no more. For any longer
+    /// one the others go on, since a slow client is answered 429 as well.
     async fn repeat<F: Future<Output = Outcome>>(
         &self,
         failure: &'static str,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
@@ -303,14 +303,13 @@ async fn a_post_that_hangs_is_given_up_and_harms_nobody(mut world: World) {
 async fn a_client_that_does_not_read_holds_up_nobody(world: World) {
     let (alice, bob) = (world.user("alice").await, world.user("bob").await);
     let _deaf = world.connect(&bob).await;
-    let deaf = format!("/ws/@connections/{}", world.connection_ids().await[0]);
+    let deaf = world.connection_ids().await.remove(0);
     let mut reader = world.connect(&alice).await;
     // More than the gateway and the system keep for a client: it takes no more when it hasn't for a while.
     let filler = "x".repeat(128 * 1024);
-    let post = async || world.http.request(Method::POST, &deaf).body(filler.clone()).send().await;
     let (mut taken, mut refused) = (0, 0);
     while refused < 20 {
-        if post().await.unwrap().status() == StatusCode::OK {
+        if world.try_post_to_socket(&deaf, &filler).await == StatusCode::OK {
             (taken, refused) = (taken + 1, 0);
         } else {
             refused += 1;
@@ -324,7 +323,8 @@ async fn a_client_that_does_not_read_holds_up_nobody(world: World) {
         let frame = reader.next_frame().await;
         assert_eq!(frame["id"], number, "{frame}");
     }
-    assert_eq!(post().await.unwrap().status(), StatusCode::TOO_MANY_REQUESTS);
+    let answer = world.try_post_to_socket(&deaf, &filler).await;
+    assert_eq!(answer, StatusCode::TOO_MANY_REQUESTS);
 }
 
 async fn a_connection_without_a_row_is_closed(world: World) {

@@ -51,11 +51,11 @@ impl Postgres {
         openssl.args(["-keyout", "data/server.key", "-out", "data/server.crt"]);
         said(openssl.output().unwrap()).succeeded();
 
-        let postgres = cluster.server();
+        let with_errors_apart = cluster.server();
         let mut server = command(Path::new("/bin/sh"));
         // What it says is on standard error.
-        server.args(["-c", r#"exec "$0" "$@" 2>&1"#]).arg(postgres.get_program());
-        server.args(postgres.get_args()).args(["-c", "ssl=on"]);
+        server.args(["-c", r#"exec "$0" "$@" 2>&1"#]).arg(with_errors_apart.get_program());
+        server.args(with_errors_apart.get_args()).args(["-c", "ssl=on"]);
         // Killed, it would leave shared memory behind.
         let (server, _ready) = Running::start_for(&mut server, "INT", |line| {
             line.contains("ready to accept connections").then(|| line.to_owned())

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use shared::account::Username;
 
@@ -165,9 +166,14 @@ impl Room {
 
     /// Posts to a socket as a function would.
     pub async fn post_to_socket(&self, connection_id: &str, frame: &str) {
+        assert_eq!(self.try_post_to_socket(connection_id, frame).await, 200);
+    }
+
+    /// The answer to such a post.
+    pub async fn try_post_to_socket(&self, connection_id: &str, frame: &str) -> StatusCode {
         let path = format!("/ws/@connections/{connection_id}");
         let request = self.http.request(reqwest::Method::POST, &path).body(frame.to_owned());
-        assert_eq!(request.send().await.unwrap().status(), 200);
+        request.send().await.unwrap().status()
     }
 
     /// What this story's users have said, of the newest page.
