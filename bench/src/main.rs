@@ -2,7 +2,7 @@
 //! what is measured, runs this, and makes tables and charts of what it writes.
 //!
 //! `functions` and `posts` are about the functions as Lambda runs them, `deliveries`, `connections` and `requests` about
-//! local-dev, `fan_out` about the functions on a simulated AWS. What is compared with: `hello`, a crate of its own; `bare`, a chat;
+//! local-dev, `fan_out` about the functions on a simulated AWS. What is compared with: `hello` and `hello-postgres`, crates of their own; `bare`, a chat;
 //! plain HTTP; bcrypt alone.
 
 mod aws;
@@ -109,9 +109,13 @@ struct Plan {
     #[arg(long, value_name = "DIR", value_parser = absolute)]
     functions: Option<PathBuf>,
 
-    /// The program that functions are compared with
+    /// The function that does nothing, with which starts are compared
     #[arg(long, value_name = "FILE", value_parser = absolute)]
     hello: PathBuf,
+
+    /// The function that reads one row, with which first answers are compared
+    #[arg(long, value_name = "FILE", value_parser = absolute)]
+    hello_postgres: PathBuf,
 
     /// The JSON to write
     #[arg(long, value_name = "FILE")]
@@ -198,13 +202,13 @@ impl Plan {
             results.skipped.push(format!("compiled functions: {}", pg_cluster::REMEDY));
         }
         if let Some((folder, postgres)) = compiled {
-            let mut functions = runtime.block_on(Functions::new(folder, &self.hello, postgres))?;
+            let mut functions = runtime.block_on(Functions::new(folder, self, postgres))?;
             results.sizes = functions.sizes()?;
             if self.asks_for(ColdStart) {
-                results.rows.extend(runtime.block_on(functions.cold_starts(self))?);
+                results.rows.extend(runtime.block_on(functions.cold_starts())?);
             }
             if self.asks_for(Warm) {
-                results.rows.extend(runtime.block_on(functions.warm(self))?);
+                results.rows.extend(runtime.block_on(functions.warm())?);
             }
         }
         if self.asks_for(Deliveries) {

@@ -17,11 +17,11 @@ use report::Results;
 const ALWAYS: [&str; 6] = ["post", "deliveries", "storm", "history", "idle", "login"];
 const COMPILED: [&str; 2] = ["cold-start", "warm"];
 
-const HINT: &str = "needs xtask, hello and local-dev: cargo test --workspace";
+const HINT: &str = "needs xtask, hello, hello-postgres and local-dev: cargo test --workspace";
 
 fn main() -> ExitCode {
     let name = "quick_measures_everything";
-    let programs = ["xtask", "hello", "local-dev"];
+    let programs = ["xtask", "hello", "hello-postgres", "local-dev"];
     let test = if programs.into_iter().all(|name| program(name).is_file()) {
         Trial::test(name, || {
             quick_measures_everything();

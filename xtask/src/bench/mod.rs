@@ -20,6 +20,9 @@ use crate::{
 /// What is deployed is not built for this machine; what is measured is.
 const IS_X86_64: bool = cfg!(target_arch = "x86_64");
 
+/// The functions that do next to nothing, by which the chat's are measured.
+const COMPARED_WITH: [&str; 2] = ["hello", "hello-postgres"];
+
 /// How much, and where to.
 #[derive(Args)]
 pub(crate) struct Bench {
@@ -39,7 +42,7 @@ pub(crate) struct Bench {
     #[arg(long, conflicts_with_all = ["only", "quick", "out"])]
     write_doc: bool,
 
-    /// Folder of bench, hello and local-dev, if they are not to be built
+    /// Folder of bench, local-dev and what is compared with, if they are not to be built
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
 }
@@ -71,11 +74,16 @@ impl Bench {
         let missing = self.functions()?;
         let mut command = std::process::Command::new(programs.join("bench"));
         command.arg("measure").arg("--json").arg(&json).current_dir(root());
-        command.arg("--local-dev").arg(programs.join("local-dev")).arg("--hello");
+        command.arg("--local-dev").arg(programs.join("local-dev"));
         if self.quick {
-            command.arg(programs.join("hello")).arg("--quick");
-        } else {
-            command.arg(target_lambda().join("hello/bootstrap"));
+            command.arg("--quick");
+        }
+        for name in COMPARED_WITH {
+            command.arg(format!("--{name}")).arg(if self.quick {
+                programs.join(name)
+            } else {
+                target_lambda().join(name).join("bootstrap")
+            });
         }
         for measurement in &self.only {
             command.args(["--only", measurement]);
@@ -96,12 +104,18 @@ impl Bench {
                 .map_err(|error| format!("cannot find {}: {error}", folder.display()));
         }
         let mut build = cargo(&["build", "--package", "local-dev", "--package", "bench"]);
-        let profile = if self.quick { "debug" } else { "release" };
-        run(build.args(if self.quick { ["--package", "hello"] } else { ["--profile", profile] }))?;
-        Ok(root().join("target").join(profile))
+        let folder = if self.quick {
+            build.args(COMPARED_WITH.map(|name| format!("--package={name}")));
+            "debug"
+        } else {
+            build.arg("--release");
+            "release"
+        };
+        run(&mut build)?;
+        Ok(root().join("target").join(folder))
     }
 
-    /// Builds the functions, and the one that does nothing, if they are asked for. Returns what is not measured because they
+    /// Builds the functions, and those that they are compared with, if they are asked for. Returns what is not measured because they
     /// can't be built here, and how they could.
     fn functions(&self) -> Result<Option<String>, String> {
         const WHAT: &str =
@@ -121,9 +135,11 @@ impl Bench {
             return Ok(Some(format!("{WHAT}: {remedy}")));
         }
         Build::for_lambda(IS_X86_64).run()?;
-        // By itself, so that it has no more in it than it asks for.
-        let hello = ["lambda", "build", "--profile", "lambda", "--package", "hello", processor];
-        run(lambda_cargo().args(hello))?;
+        for name in COMPARED_WITH {
+            // By itself, so that it has no more in it than it asks for.
+            let build = ["lambda", "build", "--profile", "lambda", "--package", name, processor];
+            run(lambda_cargo().args(build))?;
+        }
         Ok(None)
     }
 }
