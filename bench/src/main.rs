@@ -2,8 +2,8 @@
 //! what is measured, runs this, and makes tables and charts of what it writes.
 //!
 //! `functions` and `posts` are about the functions as Lambda runs them, `deliveries`, `connections` and `requests` about
-//! local-dev, `fan_out` about the functions on a simulated AWS. What is compared with: `hello` and `hello-postgres`, crates of their own; `bare`, a chat;
-//! plain HTTP; bcrypt alone.
+//! local-dev, `fan_out` about the functions on a simulated AWS. What is compared with: `hello` and `hello-postgres`, crates
+//! of their own; `bare`, a chat; plain HTTP; bcrypt alone.
 
 mod aws;
 mod bare;

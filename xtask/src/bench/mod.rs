@@ -115,8 +115,8 @@ impl Bench {
         Ok(root().join("target").join(folder))
     }
 
-    /// Builds the functions, and those that they are compared with, if they are asked for. Returns what is not measured because they
-    /// can't be built here, and how they could.
+    /// Builds the functions, and those that they are compared with, if they are asked for. Returns what is not measured
+    /// because they can't be built here, and how they could.
     fn functions(&self) -> Result<Option<String>, String> {
         const WHAT: &str =
             "starts, first answers and warm events of functions, and rooms with compiled functions";
