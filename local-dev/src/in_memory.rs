@@ -110,7 +110,7 @@ mod tests {
         let other = http_client_fn(|_, _| SharedHttpConnector::new(Elsewhere));
         let http = client(direct, authority, other);
         let access = Access::new(Some(region), Some(signed_by), Trust::Amazon);
-        let management = Management::new(Some(endpoint.to_owned()), Access { http, ..access }, 1);
+        let management = Management::new(Some(endpoint.to_owned()), access.by_way_of(http), 1);
         management.client().unwrap().post("QkT3rfHsDoECHlw=", "hi").await
     }
 

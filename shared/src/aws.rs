@@ -1,6 +1,9 @@
 //! What AWS is called with: a region, credentials, a client for HTTP.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use aws_credential_types::Credentials;
 use aws_sdk_apigatewaymanagement::config::{Region, SharedHttpClient};
@@ -38,8 +41,9 @@ pub struct Access {
     pub region: Region,
     /// As whom.
     pub credentials: Credentials,
-    /// What keeps the connections.
-    pub http: SharedHttpClient,
+    trust: Trust,
+    /// What keeps the connections, made when something is called: a start has no need of it.
+    http: Arc<OnceLock<SharedHttpClient>>,
 }
 
 impl Access {
@@ -48,14 +52,27 @@ impl Access {
     pub fn new(region: Option<String>, credentials: Option<Credentials>, trust: Trust) -> Self {
         let made_up = || Credentials::new("local", "local", None, None, "made up");
         let credentials = credentials.unwrap_or_else(made_up);
-        let tls = TlsContext::builder().with_trust_store(trust.store()).build();
-        let http = aws_smithy_http_client::Builder::new()
-            .pool_idle_timeout(HTTP_IDLE_TIME_MAX)
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .tls_context(tls.expect("nothing that is set can be wrong"))
-            .build_https();
         let region = Region::new(region.unwrap_or_else(|| "local".to_owned()));
-        Self { region, credentials, http }
+        Self { region, credentials, trust, http: Arc::default() }
+    }
+
+    /// The same by way of `http`, wherever that leads.
+    #[must_use]
+    pub fn by_way_of(self, http: SharedHttpClient) -> Self {
+        Self { http: Arc::new(OnceLock::from(http)), ..self }
+    }
+
+    /// What keeps the connections.
+    pub fn http(&self) -> SharedHttpClient {
+        let connecting = || {
+            let tls = TlsContext::builder().with_trust_store(self.trust.store()).build();
+            aws_smithy_http_client::Builder::new()
+                .pool_idle_timeout(HTTP_IDLE_TIME_MAX)
+                .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                .tls_context(tls.expect("nothing that is set can be wrong"))
+                .build_https()
+        };
+        self.http.get_or_init(connecting).clone()
     }
 }
 

@@ -13,24 +13,23 @@
 
 use std::{
     fmt,
-    io::{IsTerminal, stderr},
+    io::{IsTerminal, Write, stderr},
     panic::{self, PanicHookInfo},
 };
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tracing::{Event, Subscriber, field::Field};
+use tracing::{Event, Metadata, Subscriber, field::Field, span};
 use tracing_subscriber::{
     Layer, Registry,
     field::Visit,
     filter::{FilterExt, LevelFilter, ParseError, Targets},
     fmt::{
-        FmtContext, FormatEvent, FormatFields, MakeWriter,
+        MakeWriter,
         format::Writer,
         time::{FormatTime, SystemTime},
     },
-    layer::{Filter, Identity, SubscriberExt},
-    registry::LookupSpan,
+    layer::{Context, Filter, Identity, SubscriberExt},
     util::SubscriberInitExt,
 };
 
@@ -39,15 +38,21 @@ use crate::{
     settings::{Lookup, SettingError},
 };
 
-/// Starts logging to standard error as `LOG` and `LOG_FORMAT` say. Later calls change nothing.
+/// Starts the log of a function on standard error, as `LOG` and `LOG_FORMAT` say. Later calls change nothing.
 ///
 /// # Errors
 /// When either setting cannot be understood.
 pub fn start(lookup: &Lookup) -> Result<(), SettingError> {
-    start_with(lookup, None::<Identity>)
+    let is_terminal = stderr().is_terminal();
+    if !is_json(lookup, is_terminal)? {
+        return start_to(lookup, None::<Identity>, stderr, is_terminal);
+    }
+    let log = JsonLog { levels: levels(lookup)?, trusted: trusted(), lines: JsonLines(stderr) };
+    tracing::subscriber::set_global_default(log).ok();
+    Ok(())
 }
 
-/// The same, with `also` hearing what it wants to: a [`filter`] lets it hear what is logged.
+/// Starts the same log with `also` hearing what it wants to: a [`filter`] lets it hear what is logged.
 ///
 /// # Errors
 /// When either setting cannot be understood.
@@ -69,31 +74,30 @@ pub fn start_to(
     is_terminal: bool,
 ) -> Result<(), SettingError> {
     let filter = filter(lookup)?;
-    let json = match lookup.get("LOG_FORMAT").as_deref() {
-        None => !is_terminal,
-        Some("json") => true,
-        Some("text") => false,
-        Some(other) => {
-            return Err(SettingError::new(
-                "LOG_FORMAT",
-                format!("{other:?} is not a log format, allowed are text and json"),
-                "json",
-            ));
-        }
-    };
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let registry = tracing_subscriber::registry().with(also);
     // A second start in one process (tests do that) keeps the first log.
-    if json {
-        let lines = lines.event_format(JsonLines).with_filter(filter);
-        registry.with(lines).try_init().ok();
+    if is_json(lookup, is_terminal)? {
+        registry.with(JsonLines(writer).with_filter(filter)).try_init().ok();
     } else {
         // <https://no-color.org>
         let has_colour = is_terminal && lookup.get("NO_COLOR").is_none();
-        let lines = lines.with_ansi(has_colour).with_filter(filter);
-        registry.with(lines).try_init().ok();
+        let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(has_colour);
+        registry.with(lines.with_filter(filter)).try_init().ok();
     }
     Ok(())
+}
+
+/// Whether the log is for machines, as `LOG_FORMAT` says.
+fn is_json(lookup: &Lookup, is_terminal: bool) -> Result<bool, SettingError> {
+    match lookup.get("LOG_FORMAT").as_deref() {
+        None => Ok(!is_terminal),
+        Some("json") => Ok(true),
+        Some("text") => Ok(false),
+        Some(other) => {
+            let problem = format!("{other:?} is not a log format, allowed are text and json");
+            Err(SettingError::new("LOG_FORMAT", problem, "json"))
+        }
+    }
 }
 
 /// What is logged, as `LOG` says.
@@ -101,8 +105,11 @@ pub fn start_to(
 /// # Errors
 /// When the setting cannot be understood.
 pub fn filter<S>(lookup: &Lookup) -> Result<impl Filter<S> + use<S>, SettingError> {
-    let levels = parse_levels(lookup.get("LOG").as_deref().unwrap_or("info"))?;
-    Ok(levels.and(trusted()))
+    Ok(levels(lookup)?.and(trusted()))
+}
+
+fn levels(lookup: &Lookup) -> Result<Targets, SettingError> {
+    parse_levels(lookup.get("LOG").as_deref().unwrap_or("info"))
 }
 
 /// Writes panics to the log. A panic's own words go to standard error in several lines, which belong to no event.
@@ -113,8 +120,42 @@ pub fn log_panics() {
     }));
 }
 
+/// The log of a program that has no spans. A [`Registry`] would keep them, and write to 32 KB of memory for a start.
+struct JsonLog<W> {
+    levels: Targets,
+    trusted: Targets,
+    lines: JsonLines<W>,
+}
+
+impl<W: for<'a> MakeWriter<'a> + 'static> Subscriber for JsonLog<W> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let takes = |targets: &Targets| targets.would_enable(metadata.target(), metadata.level());
+        takes(&self.levels) && takes(&self.trusted)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Layer::<Self>::max_level_hint(&self.levels)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        self.lines.write(event);
+    }
+
+    fn new_span(&self, _span: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &span::Id, _values: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &span::Id, _follows: &span::Id) {}
+
+    fn enter(&self, _span: &span::Id) {}
+
+    fn exit(&self, _span: &span::Id) {}
+}
+
 /// One line of JSON for each thing that is said, with what is known of the event at hand.
-struct JsonLines;
+struct JsonLines<W>(W);
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -126,28 +167,28 @@ struct Line<'a> {
     fields: Map<String, Value>,
 }
 
-impl<S, N> FormatEvent<S, N> for JsonLines
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        _context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
+impl<W: for<'a> MakeWriter<'a>> JsonLines<W> {
+    fn write(&self, event: &Event<'_>) {
         let mut own = Fields::default();
         event.record(&mut own);
         let message = own.0.remove("message");
         let mut fields = invocation::fields();
         fields.append(&mut own.0);
         let mut timestamp = String::new();
-        SystemTime.format_time(&mut Writer::new(&mut timestamp))?;
+        SystemTime.format_time(&mut Writer::new(&mut timestamp)).ok();
         let metadata = event.metadata();
         let (level, target) = (metadata.level().as_str(), metadata.target());
         let line = Line { timestamp, level, target, message, fields };
-        writeln!(writer, "{}", serde_json::to_string(&line).map_err(|_unwritable| fmt::Error)?)
+        let mut line = serde_json::to_string(&line).expect("it is plain data");
+        line.push('\n');
+        // Where the log can't be written, there is nobody to tell.
+        self.0.make_writer_for(metadata).write_all(line.as_bytes()).ok();
+    }
+}
+
+impl<W: for<'a> MakeWriter<'a> + 'static, S: Subscriber> Layer<S> for JsonLines<W> {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        self.write(event);
     }
 }
 
@@ -244,8 +285,9 @@ mod tests {
     /// What `work` logs.
     fn logged(work: impl FnOnce()) -> Vec<Value> {
         let (mut reader, writer) = io::pipe().unwrap();
-        let lines = tracing_subscriber::fmt::layer().with_writer(Arc::new(writer));
-        let log = tracing_subscriber::registry().with(lines.event_format(JsonLines));
+        let lookup = Lookup::from_fn(|_name| None);
+        let (levels, lines) = (levels(&lookup).unwrap(), JsonLines(Arc::new(writer)));
+        let log = JsonLog { levels, trusted: trusted(), lines };
         tracing::subscriber::with_default(log, work);
         // The log has gone, and with it the end that writes.
         let mut written = String::new();
@@ -257,6 +299,7 @@ mod tests {
     fn a_line_says_which_event_it_belongs_to() {
         let lines = logged(|| {
             tracing::info!("before");
+            tracing::debug!("what is not asked for");
             Invocation::unmeasured("message", "8476a536").enter(|| {
                 tracing::warn!(number = 7, is_odd = true, what = "two\nlines", "during");
                 came_by(Some("QkT5xEIcDoEFo_A="), Some("QkT3rfHsDoECHlw="));
@@ -307,6 +350,9 @@ mod tests {
             let lookup = Lookup::from_fn(move |_name| Some(level.to_owned()));
             let lines = tracing_subscriber::fmt::layer().with_filter(filter(&lookup).unwrap());
             let log = tracing_subscriber::registry().with(None::<Identity>).with(lines);
+            assert_eq!(log.max_level_hint(), Some(expected));
+            let levels = levels(&lookup).unwrap();
+            let log = JsonLog { levels, trusted: trusted(), lines: JsonLines(io::sink) };
             assert_eq!(log.max_level_hint(), Some(expected));
         }
     }

@@ -89,10 +89,11 @@ impl Management {
     /// Posts in flight in one invocation, unless `BROADCAST_CONCURRENCY` says otherwise: so many that at 512 MB the processor
     /// is what binds. Simulated with 10 to 15 ms for a post and 138 µs of waiting for the processor (40 µs of work at 29 % of
     /// one), an invocation posts 1,250 a second with 16 in flight, 2,460 with 32, 4,750 with 64, 6,660 with 96, and 6,670 with
-    /// 128 or more. Two such reach 100,000 connections in the 10 s that API Gateway's 10,000 requests a second allow, within
-    /// 2 %, and one call in six is throttled; with 64 it takes three of them. On a whole, busy processor, with the SDK over
-    /// HTTP/1.1 and the same times, it was 1,130 with 16, 4,170 with 64, 5,920 with 96, 7,190 with 128 and 8,510 with 256.
-    /// More than 128 may not fit into one HTTP/2 connection.
+    /// 128 or more. On a whole, busy processor, with the SDK over HTTP/1.1 and the same times, it was 1,130 with 16, 4,170 with 64,
+    /// 5,920 with 96, 7,190 with 128 and 8,510 with 256. Of what API Gateway's 10,000 requests a second allow, two such use 96 % to
+    /// reach 100,000 connections, and a fifth of their calls is throttled; with 96 in flight 97 % and a seventh, but there one
+    /// alone, which has all posts of a room of 500, takes a third longer (`cargo xtask bench`). More than 128 may not fit into one
+    /// HTTP/2 connection.
     pub const DEFAULT_CONCURRENCY: usize = 128;
 
     /// A client of the API at `endpoint`, or of the one that each event names.
@@ -445,7 +446,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_throttled_keeps_its_place_for_one_wait_and_then_holds_up_nobody() {
         let throttle = Throttle::default();
-        let access = Access { http: throttle.client(), ..Access::new(None, None, Trust::Amazon) };
+        let access = Access::new(None, None, Trust::Amazon).by_way_of(throttle.client());
         let endpoint = Some("https://api.example.com/ws".to_owned());
         let connections = Management::new(endpoint, access, 1).client().unwrap();
         let deliveries = connections.post_all(&posts(&["slow", "one", "other"])).await;

@@ -22,6 +22,7 @@ use aws_smithy_runtime::client::{
 use aws_smithy_runtime_api::client::{
     auth::static_resolver::StaticAuthSchemeOptionResolver,
     endpoint::EndpointResolverParams,
+    http::{HttpClient, HttpConnectorSettings},
     identity::SharedIdentityResolver,
     interceptors::context::{Error, Input},
     runtime_plugin::{RuntimePlugins, SharedRuntimePlugin, StaticRuntimePlugin},
@@ -93,17 +94,17 @@ async fn call(
 }
 
 /// What all operations have in common: whom they reach, who signs them, and what sends them.
-fn caller(endpoint: &str, Access { region, credentials, http }: &Access) -> SharedRuntimePlugin {
+fn caller(endpoint: &str, access: &Access) -> SharedRuntimePlugin {
     let mut config = Layer::new("caller");
     config.store_put(TimeoutConfig::disabled());
     config.store_put(EndpointResolverParams::new(()));
-    let signer = SigV4::new(region.clone(), credentials.clone());
+    let signer = SigV4::new(access.region.clone(), access.credentials.clone());
     let schemes = StaticAuthSchemeOptionResolver::new(vec![SigV4::ID]);
     let nobody = SharedIdentityResolver::new(NoAuthIdentityResolver::new());
     // Says in a header whose invocation calls, by which AWS finds functions that call themselves without end.
     let caller = SharedInterceptor::permanent(RecursionDetectionInterceptor::new());
     let components = RuntimeComponentsBuilder::new("caller")
-        .with_http_client(Some(http.clone()))
+        .with_http_client(Some(access.http()))
         .with_endpoint_resolver(Some(StaticUriEndpointResolver::uri(endpoint)))
         .with_auth_scheme_option_resolver(Some(schemes))
         .with_auth_scheme(signer)
@@ -111,6 +112,10 @@ fn caller(endpoint: &str, Access { region, credentials, http }: &Access) -> Shar
         .with_identity_resolver(SigV4::ID, nobody)
         .with_retry_strategy(Some(NeverRetryStrategy::new()))
         .with_interceptor(caller);
+    // What sends is made now, while the database is waited for, and not for the first call.
+    if let Ok(complete) = components.clone().build() {
+        access.http().http_connector(&HttpConnectorSettings::builder().build(), &complete);
+    }
     SharedRuntimePlugin::new(
         StaticRuntimePlugin::new().with_config(config.freeze()).with_runtime_components(components),
     )

@@ -37,11 +37,12 @@ const BACKOFF: Backoff = Backoff::new(2, Duration::from_millis(100), Duration::f
 
 /// A queue, and when it is used.
 pub struct Queue {
-    config: Builder,
-    /// Made when it is needed: making it takes as long as the whole start of a function.
-    client: OnceLock<Client>,
     url: String,
     inline_limit: usize,
+    endpoint: Option<String>,
+    access: Access,
+    /// Made when it is needed: making it takes as long as the whole start of a function.
+    client: OnceLock<Client>,
 }
 
 impl Queue {
@@ -51,16 +52,7 @@ impl Queue {
     /// The FIFO queue at `url`, for messages to more than `inline_limit` connections. `endpoint` is where SQS is, if it is not
     /// Amazon's.
     pub fn new(url: String, inline_limit: usize, endpoint: Option<String>, access: Access) -> Self {
-        let mut config = Builder::new()
-            .behavior_version(BehaviorVersion::latest())
-            .region(access.region)
-            .credentials_provider(access.credentials)
-            .http_client(access.http)
-            .timeout_config(TimeoutConfig::builder().operation_timeout(CALL_TIME_MAX).build())
-            // For a kept HTTP connection that has died.
-            .retry_config(RetryConfig::standard().with_max_attempts(2));
-        config.set_endpoint_url(endpoint);
-        Self { config, client: OnceLock::new(), url, inline_limit }
+        Self { url, inline_limit, endpoint, access, client: OnceLock::new() }
     }
 
     /// The most connections that are posted to at once, here or for a shard.
@@ -86,7 +78,18 @@ impl Queue {
     }
 
     fn client(&self) -> &Client {
-        self.client.get_or_init(|| Client::from_conf(self.config.clone().build()))
+        self.client.get_or_init(|| {
+            let mut config = Builder::new()
+                .behavior_version(BehaviorVersion::latest())
+                .region(self.access.region.clone())
+                .credentials_provider(self.access.credentials.clone())
+                .http_client(self.access.http())
+                .timeout_config(TimeoutConfig::builder().operation_timeout(CALL_TIME_MAX).build())
+                // For a kept HTTP connection that has died.
+                .retry_config(RetryConfig::standard().with_max_attempts(2));
+            config.set_endpoint_url(self.endpoint.clone());
+            Client::from_conf(config.build())
+        })
     }
 
     /// Queues up to ten shards with their places among all, and returns those that were not taken.

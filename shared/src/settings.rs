@@ -135,13 +135,13 @@ impl Settings {
 
     /// What AWS is called by way of.
     pub fn http_client(&self) -> SharedHttpClient {
-        self.access().http
+        self.access().http()
     }
 
     /// The same settings, but AWS is called by way of `http`, wherever that leads.
     #[must_use]
     pub fn with_http_client(self, http: SharedHttpClient) -> Self {
-        let access = Access { http, ..self.access() };
+        let access = self.access().by_way_of(http);
         Self { access: Arc::new(OnceLock::from(access)), ..self }
     }
 

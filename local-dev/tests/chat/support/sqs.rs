@@ -1,10 +1,13 @@
-//! Amazon SQS: moto's server, and a way to it on which some entries are refused.
+//! Amazon SQS: moto's server, and a way to it that is watched.
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -76,9 +79,9 @@ impl Sqs {
         let access = Access::new(Some(REGION.to_owned()), None, Trust::Amazon);
         let config = Builder::new()
             .behavior_version(BehaviorVersion::latest())
+            .http_client(access.http())
             .region(access.region)
             .credentials_provider(access.credentials)
-            .http_client(access.http)
             .endpoint_url(&endpoint)
             .build();
         let client = aws_sdk_sqs::Client::from_conf(config);
@@ -100,28 +103,29 @@ impl Sqs {
     }
 
     /// Takes what is in the queue, which must come to `number` entries, as Lambda would hand it over: in events of up to
-    /// ten records.
+    /// ten records. Waits until they are all there: one that comes while another is deleted may get lost in moto.
     pub async fn events(&self, number: usize) -> Vec<Value> {
         let deadline = Instant::now() + PATIENCE;
+        loop {
+            let waiting = self.waiting().await;
+            if waiting >= number {
+                break;
+            }
+            assert!(Instant::now() < deadline, "there are {waiting} of {number}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         let (mut events, mut taken) = (Vec::new(), 0);
         loop {
             let receiving = self.client.receive_message().queue_url(&self.queue);
-            // The last time only to see that nothing is left.
-            let seconds = i32::from(taken < number);
             let receiving = receiving
                 .message_system_attribute_names(MessageSystemAttributeName::All)
-                .max_number_of_messages(10)
-                .wait_time_seconds(seconds);
+                .max_number_of_messages(10);
             let messages = receiving.send().await.unwrap().messages.unwrap_or_default();
-            taken += messages.len();
-            assert!(taken <= number, "there are more than {number}");
             if messages.is_empty() {
-                if taken == number {
-                    return events;
-                }
-                assert!(Instant::now() < deadline, "there are {taken} of {number}");
-                continue;
+                assert_eq!(taken, number, "entries in the queue");
+                return events;
             }
+            taken += messages.len();
             let mut records = Vec::new();
             for message in messages {
                 let deleting = self.client.delete_message().queue_url(&self.queue);
@@ -143,15 +147,29 @@ impl Sqs {
             events.push(json!({"Records": records}));
         }
     }
+
+    /// Entries that could be taken now.
+    async fn waiting(&self) -> usize {
+        let asking = self.client.get_queue_attributes().queue_url(&self.queue);
+        let asking = asking.attribute_names(QueueAttributeName::ApproximateNumberOfMessages);
+        let attributes = asking.send().await.unwrap().attributes.unwrap();
+        attributes[&QueueAttributeName::ApproximateNumberOfMessages].parse().unwrap()
+    }
 }
 
-/// A way to the queue that lets not every entry through.
+/// A way to the queue that takes one call at a time and may not let every entry through.
 pub struct Picky {
     endpoint: String,
     refused: Arc<Mutex<Vec<Value>>>,
+    passed: Arc<AtomicUsize>,
 }
 
 impl Picky {
+    /// Refuses nothing.
+    pub async fn never(sqs: &Sqs) -> Self {
+        Self::before(sqs, false, |_, _| false).await
+    }
+
     /// Refuses entries for as long as `is_refused` says so; it is given the entry and how many were refused before.
     /// `is_senders_fault` is what is said of them.
     pub async fn before(
@@ -163,8 +181,11 @@ impl Picky {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let (server, http) = (sqs.endpoint.clone(), reqwest::Client::new());
         let refused: Arc<Mutex<Vec<Value>>> = Arc::default();
-        let noted = Arc::clone(&refused);
+        let passed: Arc<AtomicUsize> = Arc::default();
+        let (noted, counted) = (Arc::clone(&refused), Arc::clone(&passed));
         let is_refused = Arc::new(is_refused);
+        // Two calls at once, and moto may not see that they bring the same.
+        let turn = Arc::new(tokio::sync::Mutex::new(()));
         let pass = async move |headers: HeaderMap, body: Bytes| -> Response {
             assert_eq!(headers["x-amz-target"], "AmazonSQS.SendMessageBatch");
             let mut call: Value = serde_json::from_slice(&body).unwrap();
@@ -177,11 +198,14 @@ impl Picky {
                 is_bad
             });
             let mut answer = json!({"Successful": []});
-            if !good.is_empty() {
+            let _turn = turn.lock().await;
+            let number = good.len();
+            if number > 0 {
                 call["Entries"] = good.into();
                 let passed = http.post(&server).headers(headers.clone()).body(call.to_string());
                 let passed = passed.header("content-length", call.to_string().len());
                 answer = passed.send().await.unwrap().json().await.unwrap();
+                counted.fetch_add(number, Ordering::Relaxed);
             }
             let failed = bad.iter().map(|entry| {
                 json!({"Id": entry["Id"], "SenderFault": is_senders_fault, "Code": "InternalError"})
@@ -191,13 +215,18 @@ impl Picky {
             (StatusCode::OK, content_type, answer.to_string()).into_response()
         };
         tokio::spawn(async move { axum::serve(listener, Router::new().fallback(pass)).await });
-        Self { endpoint, refused }
+        Self { endpoint, refused, passed }
     }
 
     /// What makes functions go this way.
     pub fn settings(&self, sqs: &Sqs, limit: usize) -> [(&'static str, String); 4] {
         let [region, (name, _), queue, limit] = sqs.settings(limit);
         [region, (name, self.endpoint.clone()), queue, limit]
+    }
+
+    /// How many entries the queue was given, those included that it had already.
+    pub fn passed(&self) -> usize {
+        self.passed.load(Ordering::Relaxed)
     }
 
     /// The shards of the entries that were refused, each as often as it was.
