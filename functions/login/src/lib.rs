@@ -73,20 +73,18 @@ impl Login {
         source: &str,
     ) -> Result<()> {
         let now = self.clock.now();
-        let attempts = self.store.count_login_attempt(username, source, now).await?;
+        let (attempts, hash) = self.store.count_login_attempt(username, source, now).await?;
         if let Some(retry_after_secs) = attempts.retry_after_secs(now) {
             invocation::count(Count::LoginsThrottled, 1);
             return Err(Error::TooManyLogins { retry_after_secs });
         }
-        let (verdict, hash) = match self.judge(username, password).await {
-            // Whoever waits for a database that is away need not wait twice.
-            Err(error @ Error::Unavailable(_)) => return Err(error),
+        let verdict = match self.hasher.verify(password, hash.as_ref()).await {
+            Ok(verdict) => verdict,
             // Nobody has looked at the password, so it was no failure.
             Err(error) => {
                 self.store.uncount_login_attempt(username, source).await?;
                 return Err(error);
             }
-            Ok(judged) => judged,
         };
         match (verdict, hash) {
             (Verdict::Right, _) => {}
@@ -95,23 +93,7 @@ impl Login {
             }
             _ => return Err(wrong_credentials()),
         }
-        self.store.forget_login_failures(username, source).await?;
-        if let Err(error) = self.store.sweep_login_failures(now).await {
-            // The next login sweeps again.
-            error.log();
-        }
-        Ok(())
-    }
-
-    /// Compares a password with the user's hash, which it also returns.
-    async fn judge(
-        &self,
-        username: &Username,
-        password: &SecretString,
-    ) -> Result<(Verdict, Option<SecretString>)> {
-        let hash = self.store.password_hash(username).await?;
-        let verdict = self.hasher.verify(password, hash.as_ref()).await?;
-        Ok((verdict, hash))
+        self.store.forget_login_failures(username, source, now).await
     }
 
     async fn renew_hash(

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::{
-    Needs,
+    Needs, storage,
     support::{World, room::Room},
 };
 
@@ -22,6 +22,7 @@ crate::anywhere! {
 crate::stories! {
     Needs::Nothing;
     ten_failures_lock_a_login_until_the_window_has_passed,
+    failures_whose_window_is_over_are_forgotten_by_and_by,
     failures_in_parallel_do_not_slip_through,
     behind_a_cdn_failures_are_counted_by_its_viewers,
     a_login_renews_a_hash_of_another_cost,
@@ -131,6 +132,24 @@ async fn ten_failures_lock_a_login_until_the_window_has_passed(world: World) {
     for _ in 0..10 {
         assert_eq!(world.http.post("/auth/login", &wrong).await.status, 401);
     }
+}
+
+/// Nobody but the database is the worse for them.
+async fn failures_whose_window_is_over_are_forgotten_by_and_by(world: World) {
+    world.register("alice").await;
+    for number in 0..3 {
+        let login = json!({"username": format!("nobody-{number}"), "password": "a guess"});
+        assert_eq!(world.http.post("/auth/login", &login).await.status, 401);
+    }
+    let rows =
+        || storage::run(world.database_url(), "update login_failures set failures = failures");
+    assert_eq!(rows().await, 3);
+    world.clock.advance(Duration::from_mins(15));
+    let is_swept = async || {
+        world.log_in("alice").await;
+        rows().await == 0
+    };
+    world.until("a login has swept", is_swept).await;
 }
 
 async fn failures_in_parallel_do_not_slip_through(world: World) {

@@ -60,7 +60,7 @@ async fn execute(url: &str, sql: &'static str) {
 }
 
 /// Runs a statement, and says how many rows it has changed.
-async fn run(url: &str, sql: &'static str) -> u64 {
+pub async fn run(url: &str, sql: &'static str) -> u64 {
     if url.starts_with("sqlite") {
         let mut connection = SqliteConnection::connect(url).await.unwrap();
         sqlx::query(sql).execute(&mut connection).await.unwrap().rows_affected()

@@ -5,11 +5,17 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
+use uuid::Uuid;
+
 use super::{Store, with_db};
 use crate::{account::Username, clock::UnixMillis, error::Result};
 
+/// Logins that succeed until one of them, on average, sweeps: so most don't wait for it.
+const LOGINS_PER_SWEEP: u128 = 10;
+
 /// How often a login has been tried since its window opened, the present try included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempts {
     failures: i64,
     window_started_at: UnixMillis,
@@ -29,7 +35,7 @@ impl Attempts {
 }
 
 impl Store {
-    /// Counts a try to log in.
+    /// Counts a try to log in, and finds the hash that the password must fit. A name that nobody has has none.
     ///
     /// # Errors
     /// When the database fails.
@@ -38,26 +44,28 @@ impl Store {
         username: &Username,
         source: &str,
         now: UnixMillis,
-    ) -> Result<Attempts> {
-        let attempts = with_db!(self.writer, |db| {
-            sqlx::query_as(
-                "insert into login_failures (username, source, failures, window_started_at)
+    ) -> Result<(Attempts, Option<SecretString>)> {
+        let (failures, window_started_at, hash): (_, _, Option<String>) =
+            with_db!(self.writer, |db| {
+                sqlx::query_as(
+                    "insert into login_failures (username, source, failures, window_started_at)
                  values ($1, $2, 1, $3)
                  on conflict (username, source) do update set
                      failures = case when login_failures.window_started_at > $4
                          then login_failures.failures + 1 else 1 end,
                      window_started_at = case when login_failures.window_started_at > $4
                          then login_failures.window_started_at else excluded.window_started_at end
-                 returning failures, window_started_at",
-            )
-            .bind(username)
-            .bind(source)
-            .bind(now)
-            .bind(now.minus(Attempts::WINDOW))
-            .fetch_one(db)
-            .await
-        });
-        Ok(attempts?)
+                 returning failures, window_started_at,
+                     (select password_hash from users where username = $1)",
+                )
+                .bind(username)
+                .bind(source)
+                .bind(now)
+                .bind(now.minus(Attempts::WINDOW))
+                .fetch_one(db)
+                .await
+            })?;
+        Ok((Attempts { failures, window_started_at }, hash.map(Into::into)))
     }
 
     /// Takes back a try that came to nothing.
@@ -79,11 +87,17 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets the failures of a login that succeeded.
+    /// Forgets the failures of a login that succeeded, and now and then some of those whose window is over, so that rows of
+    /// names that nobody has do not pile up.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn forget_login_failures(&self, username: &Username, source: &str) -> Result<()> {
+    pub async fn forget_login_failures(
+        &self,
+        username: &Username,
+        source: &str,
+        now: UnixMillis,
+    ) -> Result<()> {
         with_db!(self.writer, |db| {
             sqlx::query("delete from login_failures where username = $1 and source = $2")
                 .bind(username)
@@ -92,19 +106,21 @@ impl Store {
                 .await
                 .map(drop)
         })?;
+        if Uuid::new_v4().as_u128().is_multiple_of(LOGINS_PER_SWEEP)
+            && let Err(error) = self.sweep_login_failures(now).await
+        {
+            // A later login sweeps again.
+            error.log();
+        }
         Ok(())
     }
 
-    /// Forgets some of the failures whose window is over, so that rows of names that nobody has do not pile up.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn sweep_login_failures(&self, now: UnixMillis) -> Result<()> {
+    async fn sweep_login_failures(&self, now: UnixMillis) -> Result<()> {
         with_db!(self.writer, |db| {
             sqlx::query(
                 "delete from login_failures where (username, source) in (
                      select username, source from login_failures
-                     where window_started_at <= $1 limit 100)",
+                     where window_started_at <= $1 limit 1000)",
             )
             .bind(now.minus(Attempts::WINDOW))
             .execute(db)
