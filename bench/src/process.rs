@@ -59,6 +59,17 @@ impl Process {
         Ok((process, address.ok_or_else(|| format!("{program} doesn't start: {line}"))?))
     }
 
+    /// The first line that it writes to standard output, which must be a pipe.
+    ///
+    /// # Errors
+    /// When it is none, or the process ends without.
+    pub(crate) fn line(&mut self) -> Result<String, Failure> {
+        let stdout = self.0.stdout.take().ok_or("nothing of the process can be read")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        Ok(line)
+    }
+
     /// Asks it to end, and waits until it has.
     pub(crate) fn end_in_order(&mut self) {
         if let Some(id) = Pid::from_raw(self.0.id().cast_signed()) {

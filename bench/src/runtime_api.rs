@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::Value;
 use shared::clock::Clock;
 
 use crate::{Failure, process::Process, wire::Message};
@@ -50,7 +51,7 @@ impl RuntimeApi {
         Ok(Self { address, calls })
     }
 
-    /// Starts an instance, and says how long that took.
+    /// Starts an instance, and says how long that took. It `tells` what it measures, if that is to be read.
     ///
     /// # Errors
     /// When it doesn't start.
@@ -58,6 +59,7 @@ impl RuntimeApi {
         &self,
         bootstrap: &Path,
         environment: &[(&str, String)],
+        tells: bool,
     ) -> Result<(Instance<'_>, Duration), Failure> {
         // What an earlier one has left.
         while self.calls.try_recv().is_ok() {}
@@ -72,6 +74,9 @@ impl RuntimeApi {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
+        if tells {
+            command.env("METRICS_NAMESPACE", "bench").stdout(Stdio::piped());
+        }
         let began = Instant::now();
         let process = Process::spawn(&mut command)?;
         let of = || bootstrap.display().to_string();
@@ -115,6 +120,15 @@ pub(crate) struct Instance<'a> {
 }
 
 impl Instance<'_> {
+    /// What it has measured of the event that was answered, by a metric's name.
+    ///
+    /// # Errors
+    /// When it was not to tell, or has measured no such thing.
+    pub(crate) fn told(&mut self, metric: &str) -> Result<f64, Failure> {
+        let line: Value = serde_json::from_str(&self.process.line()?)?;
+        line[metric].as_f64().ok_or_else(|| format!("no {metric} in {line}").into())
+    }
+
     /// The answer to an event, and how long it took.
     ///
     /// # Errors
