@@ -124,6 +124,7 @@ pub(crate) async fn measure(
 /// What a deployment sets, but for the database and for where AWS is.
 fn settings(folder: &TempDir, mode: Mode, aws: &Arc<Aws>) -> Result<Settings, Failure> {
     let database = format!("sqlite://{}", folder.path().join("chat.db").display());
+    let concurrency = number_in_template("BROADCAST_CONCURRENCY:")?.to_string();
     let lookup = Lookup::from_fn(move |name| {
         let value = match name {
             "DATABASE_URL" => &database,
@@ -132,6 +133,8 @@ fn settings(folder: &TempDir, mode: Mode, aws: &Arc<Aws>) -> Result<Settings, Fa
             "BROADCAST_QUEUE_URL" if mode != Mode::Inline => {
                 "https://sqs.example.com/1/shards.fifo"
             }
+            // That of broadcast; beside it message posts to nobody but the sender.
+            "BROADCAST_CONCURRENCY" if mode != Mode::Inline => &concurrency,
             "AWS_ENDPOINT_URL_SQS" => "https://sqs.example.com",
             _ => return None,
         };
@@ -247,7 +250,7 @@ impl Workers {
 /// The number that stands in the template behind `name`.
 fn number_in_template(name: &str) -> Result<usize, Failure> {
     let number = TEMPLATE.split_once(name).map(|(_, rest)| {
-        let rest = rest.trim_start();
+        let rest = rest.trim_start_matches([' ', '"']);
         rest.split(|character: char| !character.is_ascii_digit()).next().unwrap_or_default()
     });
     let number = number.and_then(|digits| digits.parse().ok());

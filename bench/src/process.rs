@@ -66,8 +66,10 @@ impl Process {
     pub(crate) fn line(&mut self) -> Result<String, Failure> {
         let stdout = self.0.stdout.take().ok_or("nothing of the process can be read")?;
         let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        Ok(line)
+        match BufReader::new(stdout).read_line(&mut line)? {
+            0 => Err("the process ends, and has written nothing".into()),
+            _ => Ok(line),
+        }
     }
 
     /// Asks it to end, and waits until it has.

@@ -120,10 +120,10 @@ pub(crate) struct Instance<'a> {
 }
 
 impl Instance<'_> {
-    /// What it has measured of the event that was answered, by a metric's name.
+    /// What it has measured of the event that was answered first, by a metric's name. Waits until it tells.
     ///
     /// # Errors
-    /// When it was not to tell, or has measured no such thing.
+    /// When it was not to tell, ends, or has measured no such thing.
     pub(crate) fn told(&mut self, metric: &str) -> Result<f64, Failure> {
         let line: Value = serde_json::from_str(&self.process.line()?)?;
         line[metric].as_f64().ok_or_else(|| format!("no {metric} in {line}").into())

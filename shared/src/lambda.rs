@@ -97,10 +97,6 @@ pub async fn handle(function: &impl WebSocketFunction, event: Event) -> Result<A
     function.handle(event).await.inspect_err(crate::Error::log)
 }
 
-/// A handler at work. As a `dyn`, or the compiler makes one function of the runtime's loop and the whole handler, and a start
-/// touches all of its stack, 25 KB, before there is an event.
-type Handling<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
 /// Runs a function of the HTTP API on Lambda until the instance ends.
 ///
 /// # Errors
@@ -108,8 +104,7 @@ type Handling<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub async fn run_http<F: HttpFunction>() -> Result<(), Error> {
     let settings = start()?;
     let function = F::new(&settings)?;
-    let respond = |request| -> Handling<'_, _> { Box::pin(respond(&function, request)) };
-    let service = Adapter::from(service_fn(respond));
+    let service = Adapter::from(service_fn(|request| respond(&function, request)));
     Runtime::new(service).layer(Watched::new(F::NAME, &settings)?).run().await
 }
 
@@ -135,9 +130,11 @@ pub async fn run<E, A, F>(
 where
     E: DeserializeOwned,
     A: Serialize,
-    F: Future<Output = Result<A>> + Send,
+    F: Future<Output = Result<A>>,
 {
-    let handle = |event| -> Handling<'_, _> { Box::pin(handler(event)) };
+    // As a `dyn`, or the compiler makes one function of the runtime's loop and the whole handler, and a start touches all of its
+    // stack, 25 KB, before there is an event.
+    let handle = |event| -> Pin<Box<dyn Future<Output = _> + '_>> { Box::pin(handler(event)) };
     Runtime::new(service_fn(handle)).layer(Watched::new(name, settings)?).run().await
 }
 
@@ -193,18 +190,18 @@ impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for WatchedService<
     fn call(&mut self, event: LambdaInvocation) -> Self::Future {
         let trace_header = event.context.xray_trace_id.as_deref();
         let invocation = self.watch.begin(&event.context.request_id, trace_header);
-        let opening = self.unopened.take().and_then(|store| {
-            let mut opening: Opening = Box::pin(async move { store.open_connection().await });
-            // Begun before the event is read: meanwhile the server makes its part. Nobody is woken up for that yet, but by the
-            // next poll, which follows at once.
-            let begun =
-                invocation.enter(|| opening.as_mut().poll(&mut Context::from_waker(Waker::noop())));
-            begun.is_pending().then_some(opening)
-        });
         let invocation = match time_for(&event.context) {
             Some(time) => invocation.with_time(time),
             None => invocation,
         };
+        let opening = self.unopened.take().and_then(|store| {
+            let mut opening: Opening = Box::pin(async move { store.open_connection().await });
+            // Begun before the event is read, while which the server does its part. This poll leaves no waker; the next one, which
+            // follows at once, does.
+            let begun =
+                invocation.enter(|| opening.as_mut().poll(&mut Context::from_waker(Waker::noop())));
+            begun.is_pending().then_some(opening)
+        });
         // The runtime reads the event here already.
         let handling = Box::pin(invocation.enter(|| self.inner.call(event)));
         invocation.scope(Answering { opening, handling, watch: Arc::clone(&self.watch) })

@@ -263,9 +263,12 @@ fn parse_levels(text: &str) -> Result<Targets, SettingError> {
         SettingError::new("LOG", problem, "info,sqlx=warn")
     };
     // A word that is no level would pass for the name of a part.
-    let is_unknown = |part: &&str| !part.contains('=') && part.parse::<LevelFilter>().is_err();
+    let is_unknown = |part: &&str| {
+        // Nor is a span or a field a part.
+        part.contains('[') || !part.contains('=') && part.parse::<LevelFilter>().is_err()
+    };
     if let Some(word) = text.split(',').map(str::trim).find(is_unknown) {
-        return Err(bad(&format!("{word:?} is no level")));
+        return Err(bad(&format!("{word:?} is neither a level nor part=level")));
     }
     text.parse().map_err(|error: ParseError| bad(&error.to_string()))
 }
@@ -282,10 +285,15 @@ mod tests {
     use super::*;
     use crate::invocation::{Invocation, came_by};
 
-    /// What `work` logs.
+    /// What is logged of `work` by default.
     fn logged(work: impl FnOnce()) -> Vec<Value> {
+        logged_at("info", work)
+    }
+
+    /// The same where `LOG` is set.
+    fn logged_at(level: &'static str, work: impl FnOnce()) -> Vec<Value> {
         let (mut reader, writer) = io::pipe().unwrap();
-        let lookup = Lookup::from_fn(|_name| None);
+        let lookup = Lookup::from_fn(move |_name| Some(level.to_owned()));
         let (levels, lines) = (levels(&lookup).unwrap(), JsonLines(Arc::new(writer)));
         let log = JsonLog { levels, trusted: trusted(), lines };
         tracing::subscriber::with_default(log, work);
@@ -326,6 +334,18 @@ mod tests {
     }
 
     #[test]
+    fn libraries_are_heard_from_info_up_whatever_is_asked_for() {
+        let lines = logged_at("trace", || {
+            tracing::trace!(target: "lambda_runtime", "a whole event");
+            tracing::info!(target: "lambda_runtime", "1");
+            tracing::trace!(target: "sqlx::query", "2");
+            tracing::trace!("3");
+        });
+        let said: Vec<&Value> = lines.iter().map(|line| &line["message"]).collect();
+        assert_eq!(said, ["1", "2", "3"]);
+    }
+
+    #[test]
     fn a_panic_is_one_line_of_its_event() {
         let before = panic::take_hook();
         log_panics();
@@ -362,7 +382,7 @@ mod tests {
         for good in ["info", "off", "debug,sqlx=warn", "shared=trace"] {
             assert!(parse_levels(good).is_ok(), "{good}");
         }
-        for bad in ["loud", "sqlx=loud", "info,verbose"] {
+        for bad in ["loud", "sqlx=loud", "info,verbose", "shared[{recipient}]=debug"] {
             let error = parse_levels(bad).unwrap_err().to_string();
             assert!(error.contains("is not a list of log levels"), "{error}");
         }

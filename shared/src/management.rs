@@ -90,10 +90,11 @@ impl Management {
     /// is what binds. Simulated with 10 to 15 ms for a post and 138 µs of waiting for the processor (40 µs of work at 29 % of
     /// one), an invocation posts 1,250 a second with 16 in flight, 2,460 with 32, 4,750 with 64, 6,660 with 96, and 6,670 with
     /// 128 or more. On a whole, busy processor, with the SDK over HTTP/1.1 and the same times, it was 1,130 with 16, 4,170 with 64,
-    /// 5,920 with 96, 7,190 with 128 and 8,510 with 256. Of what API Gateway's 10,000 requests a second allow, two such use 96 % to
-    /// reach 100,000 connections, and a fifth of their calls is throttled; with 96 in flight 97 % and a seventh, but there one
-    /// alone, which has all posts of a room of 500, takes a third longer (`cargo xtask bench`). More than 128 may not fit into one
-    /// HTTP/2 connection.
+    /// 5,920 with 96, 7,190 with 128 and 8,510 with 256. More than 128 may not fit into one HTTP/2 connection.
+    ///
+    /// `broadcast` is deployed with 96, since two of it run at a time. Of what API Gateway's 10,000 requests a second allow they
+    /// use 97 % then to reach 100,000 connections, and a seventh of their calls is throttled; with 128 it is 95 to 96 % and a fifth
+    /// (`cargo xtask bench`).
     pub const DEFAULT_CONCURRENCY: usize = 128;
 
     /// A client of the API at `endpoint`, or of the one that each event names.

@@ -112,7 +112,7 @@ fn caller(endpoint: &str, access: &Access) -> SharedRuntimePlugin {
         .with_identity_resolver(SigV4::ID, nobody)
         .with_retry_strategy(Some(NeverRetryStrategy::new()))
         .with_interceptor(caller);
-    // What sends is made now, while the database is waited for, and not for the first call.
+    // What sends is made now, when a function mostly waits for its database still, and not for the first call.
     if let Ok(complete) = components.clone().build() {
         access.http().http_connector(&HttpConnectorSettings::builder().build(), &complete);
     }

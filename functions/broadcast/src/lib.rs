@@ -18,7 +18,7 @@ use shared::{
     Error, Result,
     chat::{Message, MessageId},
     clock::Clock,
-    management::Management,
+    management::{Connections, Management},
     settings::{SettingError, Settings},
     shard::Shard,
     store::Store,
@@ -94,9 +94,13 @@ impl Broadcast {
                 Err(error) => answer.add([record], &error),
             }
         }
-        match self.messages_of(&records).await {
-            Ok(messages) => self.show(records, &messages, &mut answer).await,
-            Err(error) => answer.add(records.into_iter().map(|(record, _)| record), &error),
+        match (self.management.client(), self.messages_of(&records).await) {
+            (Ok(connections), Ok(messages)) => {
+                self.show(records, &messages, &connections, &mut answer).await;
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                answer.add(records.into_iter().map(|(record, _)| record), &error);
+            }
         }
         answer
     }
@@ -118,6 +122,7 @@ impl Broadcast {
         &self,
         records: Vec<(Record, Shard)>,
         messages: &BTreeMap<MessageId, Message>,
+        connections: &Connections,
         answer: &mut Answer,
     ) {
         let mut groups: BTreeMap<String, Vec<(Record, Shard)>> = BTreeMap::new();
@@ -130,13 +135,6 @@ impl Broadcast {
                 answer.add([record], &Error::internal("there is no such message"));
             }
         }
-        let connections = &match self.management.client() {
-            Ok(connections) => connections,
-            Err(error) => {
-                return answer
-                    .add(groups.into_values().flatten().map(|(record, _)| record), &error);
-            }
-        };
         let shown = groups.into_values().map(async |group: Vec<(Record, Shard)>| {
             let Self { store, clock, presence_limit, .. } = self;
             let presence_limit = *presence_limit;

@@ -45,10 +45,9 @@ impl Store {
         source: &str,
         now: UnixMillis,
     ) -> Result<(Attempts, Option<SecretString>)> {
-        let (failures, window_started_at, hash): (_, _, Option<String>) =
-            with_db!(self.writer, |db| {
-                sqlx::query_as(
-                    "insert into login_failures (username, source, failures, window_started_at)
+        let row = with_db!(self.writer, |db| {
+            sqlx::query_as(
+                "insert into login_failures (username, source, failures, window_started_at)
                  values ($1, $2, 1, $3)
                  on conflict (username, source) do update set
                      failures = case when login_failures.window_started_at > $4
@@ -57,14 +56,15 @@ impl Store {
                          then login_failures.window_started_at else excluded.window_started_at end
                  returning failures, window_started_at,
                      (select password_hash from users where username = $1)",
-                )
-                .bind(username)
-                .bind(source)
-                .bind(now)
-                .bind(now.minus(Attempts::WINDOW))
-                .fetch_one(db)
-                .await
-            })?;
+            )
+            .bind(username)
+            .bind(source)
+            .bind(now)
+            .bind(now.minus(Attempts::WINDOW))
+            .fetch_one(db)
+            .await
+        })?;
+        let (failures, window_started_at, hash): (_, _, Option<String>) = row;
         Ok((Attempts { failures, window_started_at }, hash.map(Into::into)))
     }
 
@@ -118,9 +118,9 @@ impl Store {
     async fn sweep_login_failures(&self, now: UnixMillis) -> Result<()> {
         with_db!(self.writer, |db| {
             sqlx::query(
-                "delete from login_failures where (username, source) in (
+                "delete from login_failures where window_started_at <= $1 and (username, source) in (
                      select username, source from login_failures
-                     where window_started_at <= $1 limit 1000)",
+                     where window_started_at <= $1 limit 300)",
             )
             .bind(now.minus(Attempts::WINDOW))
             .execute(db)
