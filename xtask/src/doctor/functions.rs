@@ -30,7 +30,10 @@ const NEEDED: &[(&str, &[&str])] = &[
         ],
     ),
     ("Disconnect", &["DATABASE_URL", "PRESENCE_LIMIT"]),
-    ("Broadcast", &["DATABASE_URL", "CONNECTIONS_ENDPOINT", "PRESENCE_LIMIT"]),
+    (
+        "Broadcast",
+        &["DATABASE_URL", "CONNECTIONS_ENDPOINT", "PRESENCE_LIMIT", "BROADCAST_CONCURRENCY"],
+    ),
     ("Migrate", &["DATABASE_URL"]),
 ];
 
@@ -135,6 +138,9 @@ fn malformed(name: &str, value: &str) -> Option<(&'static str, &'static str)> {
         "BROADCAST_INLINE_LIMIT" => {
             value.parse::<u32>().is_ok_and(|count| (1..=10_000).contains(&count))
         }
+        "BROADCAST_CONCURRENCY" => {
+            value.parse::<u32>().is_ok_and(|count| (1..=1024).contains(&count))
+        }
         "PRESENCE_LIMIT" => {
             value == "off" || value.parse::<u32>().is_ok_and(|count| (1..=1000).contains(&count))
         }
@@ -224,6 +230,8 @@ mod tests {
             ("BROADCAST_INLINE_LIMIT", "10000", true),
             ("BROADCAST_INLINE_LIMIT", "10001", false),
             ("BROADCAST_INLINE_LIMIT", "-7", false),
+            ("BROADCAST_CONCURRENCY", "1024", true),
+            ("BROADCAST_CONCURRENCY", "1025", false),
             ("PRESENCE_LIMIT", "1000", true),
             ("PRESENCE_LIMIT", "off", true),
             ("PRESENCE_LIMIT", "1001", false),
