@@ -13,7 +13,7 @@ fn chat(parameters: &[(&str, &str)]) -> Template {
 
 /// Each function: its binary, the megabytes and seconds that it has, its variables.
 const FUNCTIONS: [(&str, u32, u32, &[&str]); 11] = [
-    ("broadcast", 512, 60, &["CONNECTIONS_ENDPOINT", "PRESENCE_LIMIT"]),
+    ("broadcast", 512, 60, &["CONNECTIONS_ENDPOINT", "PRESENCE_LIMIT", "BROADCAST_CONCURRENCY"]),
     ("connect", 256, 15, &["JWT_SECRET", "ALLOWED_ORIGINS", "PRESENCE_LIMIT"]),
     ("disconnect", 256, 15, &["PRESENCE_LIMIT"]),
     ("login", 1769, 15, &["JWT_SECRET", "CDN_SECRET"]),
